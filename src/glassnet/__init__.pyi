@@ -1,0 +1,133 @@
+"""The public names, for type checkers and for the lazy imports of ``__init__.py``."""
+
+from .checkpoint import load_model, save_model
+from .config import RunConfig
+from .data import (
+    DataSet,
+    Preprocessing,
+    Samples,
+    from_arrays,
+    load,
+    read_csv,
+    read_idx,
+    write_idx,
+)
+from .errors import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    GlassnetError,
+    MissingFileError,
+    ModelFileError,
+    OutputExistsError,
+)
+from .gradcheck import GradientReport, check_gradients
+from .initializers import (
+    FanOutNormal,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LeCunNormal,
+    LeCunUniform,
+    Normal,
+    Zeros,
+)
+from .layers import (
+    ELU,
+    GELU,
+    Dense,
+    Dropout,
+    Flatten,
+    Identity,
+    Layer,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from .listeners import BestWeights, CSVHistory, EarlyStopping, Progress, StopAt, StopOnInterrupt
+from .losses import MeanSquaredError, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from .model import Evaluation, Model
+from .network import Network, Workspace
+from .optim import SGD, Adagrad, Adam, Momentum, Optimizer, RMSprop
+from .schedules import Constant, Cosine, OneCycle, Step
+from .training import Listener, Result, Training, fit
+
+__version__: str
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "BestWeights",
+    "CSVHistory",
+    "ConfigError",
+    "Constant",
+    "Cosine",
+    "DataError",
+    "DataSet",
+    "Dense",
+    "DivergedError",
+    "Dropout",
+    "EarlyStopping",
+    "Evaluation",
+    "FanOutNormal",
+    "Flatten",
+    "GlassnetError",
+    "GlorotNormal",
+    "GlorotUniform",
+    "GradientReport",
+    "HeNormal",
+    "HeUniform",
+    "Identity",
+    "Layer",
+    "LeCunNormal",
+    "LeCunUniform",
+    "LeakyReLU",
+    "Listener",
+    "MeanSquaredError",
+    "MissingFileError",
+    "Model",
+    "ModelFileError",
+    "Momentum",
+    "Network",
+    "Normal",
+    "OneCycle",
+    "Optimizer",
+    "OutputExistsError",
+    "Preprocessing",
+    "Progress",
+    "RMSprop",
+    "ReLU",
+    "Result",
+    "RunConfig",
+    "Samples",
+    "SiLU",
+    "Sigmoid",
+    "SigmoidCrossEntropy",
+    "Softmax",
+    "SoftmaxCrossEntropy",
+    "Softplus",
+    "Step",
+    "StopAt",
+    "StopOnInterrupt",
+    "Tanh",
+    "Training",
+    "Workspace",
+    "Zeros",
+    "check_gradients",
+    "fit",
+    "from_arrays",
+    "load",
+    "load_model",
+    "read_csv",
+    "read_idx",
+    "save_model",
+    "write_idx",
+]

@@ -1,0 +1,221 @@
+"""Model files: safetensors with the architecture as JSON in the metadata.
+
+The tensors are the network's arrays by name (``dense_1.W``). The metadata entry ``glassnet`` is a JSON object::
+
+    {"format": 1, "input_shape": [28, 28], "dtype": "float32",
+     "layers": [{"type": "Dense", "units": 100, "weights": {"type": "HeNormal"}, "bias": {"type": "Zeros"}}, ...],
+     "loss": {"type": "SoftmaxCrossEntropy", "reduction": "mean"},
+     "preprocessing": {"scale": 0.0039, "invert": false, "mean": 0.0}, "class_names": ["0", ...]}
+
+Reading executes nothing: names are looked up in fixed tables, and every value is checked by the class it goes to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from glassnet.data import Preprocessing
+from glassnet.errors import GlassnetError, MissingFileError, ModelFileError
+from glassnet.files import whole_file
+from glassnet.initializers import INITIALIZERS
+from glassnet.layers import LAYERS
+from glassnet.losses import LOSSES
+from glassnet.model import Model
+from glassnet.network import Network
+
+FORMAT = 1
+MAX_PARAMETERS = 2**30
+"""A network of more parameters is refused before anything is allocated."""
+
+_KINDS: dict[str, type[Any]] = LAYERS | {kind.__name__: kind for kind in (*INITIALIZERS.values(), *LOSSES.values())}
+
+
+def describe(spec: Any) -> dict[str, Any]:
+    """Return a frozen spec (layer, initializer, loss) as plain values with its class name under "type".
+
+    Examples
+    --------
+    >>> from glassnet.layers import Dense
+    >>> describe(Dense(3))
+    {'type': 'Dense', 'units': 3, 'weights': {'type': 'GlorotUniform'}, 'bias': {'type': 'Zeros'}}
+    """
+    values = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
+    return {"type": type(spec).__name__} | {
+        name: describe(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()
+    }
+
+
+def build(description: Any) -> Any:
+    """Return the spec that `describe` described.
+
+    Raises
+    ------
+    ModelFileError
+        If the class is unknown, or an argument is missing, unknown or refused by the class.
+
+    Examples
+    --------
+    >>> build({"type": "Dropout", "rate": 0.25})
+    Dropout(rate=0.25)
+    """
+    if not isinstance(description, dict) or not isinstance(description.get("type"), str):
+        raise ModelFileError(f"{description!r:.80} describes no part of a network: a type is missing.")
+    values = {name: build(v) if isinstance(v, dict) else v for name, v in description.items() if name != "type"}
+    kind = _KINDS.get(description["type"])
+    if kind is None:
+        raise ModelFileError(f"there is no part of a network called {description['type']!r:.80}.")
+    known = {field.name: field.type for field in dataclasses.fields(kind)}
+    for name, value in values.items():
+        if name not in known:
+            raise ModelFileError(f"{kind.__name__} has no argument {name!r:.80}.")
+        if (known[name] == "Initializer") != (type(value) in INITIALIZERS.values()):
+            raise ModelFileError(f"{value!r:.80} can not be the {name} of {kind.__name__}.")
+    try:
+        return kind(**values)
+    except (TypeError, GlassnetError) as error:
+        raise ModelFileError(f"{kind.__name__}: {error}") from None
+
+
+def save_model(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write a model file, whole or not at all.
+
+    Parameters
+    ----------
+    model : what to save
+    path : such as ``model.safetensors``; what was there is replaced
+
+    Raises
+    ------
+    MissingFileError
+        If the folder does not exist.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise MissingFileError(f"{path}: the folder {path.parent} does not exist; make it first.")
+    network = model.network
+    metadata = {
+        "format": FORMAT,
+        "input_shape": list(network.input_shape),
+        "dtype": network.dtype.name,
+        "layers": [describe(layer) for layer in network.layers],
+        "loss": describe(model.loss),
+        "preprocessing": dataclasses.asdict(model.preprocessing),
+        "class_names": None if model.class_names is None else list(model.class_names),
+    }
+    with whole_file(path) as temporary:
+        save_file(_tensors(network), temporary, {"glassnet": json.dumps(metadata)})
+
+
+def _tensors(network: Network) -> dict[str, Any]:
+    return {
+        f"{name}.{which}": array
+        for name, views in zip(network.names, network.params, strict=True)
+        for which, array in vars(views).items()
+    }
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Read a model file, checking everything before it is used.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    ModelFileError
+        If it is damaged, was not written by glassnet, or contradicts itself.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path}: there is no such model file.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            model = _model((file.metadata() or {}).get("glassnet"))
+            _fill(model.network, file)
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} is no safetensors file, or is damaged ({error}).") from None
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+    return model
+
+
+def _model(text: str | None) -> Model:
+    if text is None:
+        raise ModelFileError("its metadata has no glassnet entry, so another program wrote it.")
+    try:
+        metadata = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"its architecture is not JSON ({error}).") from None
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        found = metadata.get("format") if isinstance(metadata, dict) else None
+        raise ModelFileError(f"it is of format {found!r:.80}, and this version of glassnet reads format {FORMAT}.")
+    shape, names, dtype = metadata.get("input_shape"), metadata.get("class_names"), metadata.get("dtype")
+    if not isinstance(shape, list) or not _whole_numbers(shape):
+        raise ModelFileError(f"its input shape {shape!r:.80} is no list of whole numbers.")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise ModelFileError("its class names are no list of texts.")
+    if dtype not in ("float32", "float64"):
+        raise ModelFileError(f"its data type {dtype!r:.80} is neither float32 nor float64.")
+    layers = metadata.get("layers")
+    if not isinstance(layers, list) or not layers:
+        raise ModelFileError("its layers are missing.")
+    specs, loss = [build(layer) for layer in layers], build(metadata.get("loss"))
+    if not all(type(spec) in LAYERS.values() for spec in specs) or type(loss) not in LOSSES.values():
+        raise ModelFileError("its layers or its loss are of the wrong kind.")
+    try:
+        _bound(specs, tuple(shape))
+        network = Network(specs, shape, dtype=dtype)
+        loss.check_output(type(specs[-1]).__name__)
+        preprocessing = Preprocessing(**_mapping(metadata.get("preprocessing")))
+        preprocessing.check_features(network.input_shape)
+    except (TypeError, GlassnetError) as error:
+        raise ModelFileError(f"its parts do not fit together: {error}") from None
+    outputs = network.output_shape[-1]
+    if names is not None and len(names) != (2 if outputs == 1 else outputs):
+        raise ModelFileError(f"it has {len(names)} class names for {outputs} outputs.")
+    return Model(network, preprocessing, None if names is None else tuple(names), loss)
+
+
+def _whole_numbers(values: list[Any]) -> bool:
+    sides = (isinstance(side, int) and not isinstance(side, bool) and 0 < side < 2**31 for side in values)
+    return 0 < len(values) < 32 and all(sides)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ModelFileError("its preprocessing is missing.")
+    return value
+
+
+def _bound(specs: list[Any], shape: tuple[int, ...]) -> None:
+    total = 0
+    for spec in specs:
+        total += sum(param.size for param in (spec.params(shape) | spec.state(shape)).values())
+        shape = spec.output_shape(shape)
+    if total > MAX_PARAMETERS:
+        raise ModelFileError(f"{total} parameters are more than {MAX_PARAMETERS}, the most that is read.")
+
+
+def _fill(network: Network, file: Any) -> None:
+    wanted: Mapping[str, Any] = _tensors(network)
+    if set(file.keys()) != set(wanted):
+        odd = sorted(set(file.keys()) ^ set(wanted))
+        raise ModelFileError(f"its arrays do not fit its architecture: {', '.join(odd)[:200]}.")
+    for name, array in wanted.items():
+        stored = file.get_slice(name)
+        if tuple(stored.get_shape()) != array.shape:
+            raise ModelFileError(f"{name} has shape {tuple(stored.get_shape())}, not {array.shape}.")
+        values = file.get_tensor(name)
+        if values.dtype != array.dtype:
+            raise ModelFileError(f"{name} is {values.dtype}, not {array.dtype}.")
+        if not np.isfinite(values).all():
+            raise ModelFileError(f"{name} holds a NaN or an infinity.")
+        array[...] = values

@@ -1,0 +1,58 @@
+"""``glassnet data``: look at data."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+@click.group("data")
+def command() -> None:
+    """Look at data."""
+
+
+@command.command("info", context_settings={"show_default": True})
+@click.option("--data", default="mnist", help='"mnist", a folder of IDX files, or "train.csv,test.csv".')
+@click.option("--classes", type=click.IntRange(2), default=10, help="How many classes data other than MNIST have.")
+@click.option(
+    "--validation",
+    type=click.IntRange(0),
+    help="As in train: samples held out from the end of the training data.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def info(data: str, classes: int, validation: int | None, as_json: bool, debug: bool) -> int:
+    r"""Say what a data set holds: shapes, samples a class, range of the values.
+
+    \b
+    Examples:
+      glassnet data info
+      glassnet data info --data train.csv,test.csv
+    """
+    from glassnet.data import describe, load
+
+    facts = describe(load(data, validation=validation, classes=classes))
+    click.echo(json.dumps(facts) if as_json else _table(facts))
+    return 0
+
+
+def _table(facts: dict[str, Any]) -> str:
+    splits = {name: facts[name] for name in ("train", "validation", "test")}
+    shape = " x ".join(map(str, facts["input_shape"]))
+    scaling = facts["preprocessing"]["scale"]
+    lines = [
+        f"{facts['name']}: samples of {shape} {facts['train']['features']['dtype']}, {facts['classes']} classes, "
+        f"scaled by {scaling:.6g}",
+        "",
+        f"{'':<12}" + "".join(f"{name:>12}" for name in splits),
+        f"{'samples':<12}" + "".join(f"{split['count']:>12,}" for split in splits.values()),
+    ]
+    for what, form in (("minimum", "g"), ("maximum", "g"), ("mean", ".2f"), ("zeros", ".1%")):
+        cells = ("-" if split[what] is None else format(split[what], form) for split in splits.values())
+        lines.append(f"{what:<12}" + "".join(f"{cell:>12}" for cell in cells))
+    for name in facts["class_names"] or ():
+        counts = (split["per_class"][name] for split in splits.values())
+        lines.append(f"{'class ' + name:<12}" + "".join(f"{count:>12,}" for count in counts))
+    return "\n".join(lines)

@@ -1,0 +1,60 @@
+"""``glassnet evaluate``: how well does a saved model read data?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("evaluate", context_settings={"show_default": True})
+@click.option(
+    "--model",
+    "path",
+    type=click.Path(path_type=Path),
+    help="Model file.  [default: of the newest run, runs/latest]",
+)
+@click.option("--data", default="mnist", help='"mnist", a folder of IDX files, or "train.csv,test.csv".')
+@click.option(
+    "--split",
+    type=click.Choice(["test", "validation", "train"]),
+    default="test",
+    help="Which part of the data.",
+)
+@click.option(
+    "--validation",
+    type=click.IntRange(0),
+    help="As in train; the training and validation splits depend on it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def command(path: Path | None, data: str, split: str, validation: int | None, as_json: bool, debug: bool) -> int:
+    r"""Evaluate a saved model.
+
+    \b
+    Examples:
+      glassnet evaluate
+      glassnet evaluate --model runs/latest/model.safetensors --data folder-of-idx-files
+      glassnet evaluate --split validation --json
+    """
+    from glassnet.checkpoint import load_model
+    from glassnet.cli.runs import latest_model
+    from glassnet.data import load
+    from glassnet.errors import ConfigError
+
+    path = latest_model() if path is None else path
+    model = load_model(path)
+    classes = 10 if model.class_names is None else len(model.class_names)
+    loaded = load(data, validation=validation, classes=classes)
+    samples = getattr(loaded, split)
+    if not len(samples):
+        raise ConfigError(f"{loaded.name} has no {split} samples: choose another --split.")
+    result = model.evaluate(samples)
+    if as_json:
+        facts = {"model": str(path), "data": loaded.name, "split": split, "samples": len(samples)}
+        click.echo(json.dumps(facts | {"accuracy": result.accuracy, "loss": result.loss}))
+        return 0
+    accuracy = "" if result.accuracy is None else f"accuracy {100 * result.accuracy:.2f} %, "
+    click.echo(f"{path} on the {len(samples):,} {split} samples of {loaded.name}: {accuracy}loss {result.loss:.4f}")
+    return 0

@@ -1,0 +1,113 @@
+"""Run folders: where results go, and which one is the newest."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from glassnet.cli import STARTED
+from glassnet.errors import MissingFileError, OutputExistsError
+from glassnet.files import whole_file, write_text
+
+RUNS = Path("runs")
+LATEST = RUNS / "latest"
+MODEL = "model.safetensors"
+
+
+def process_start() -> float:
+    """Return when this process started, in seconds since the epoch; where the system does not tell, when we did."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        start = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return STARTED
+    return start if 0 <= STARTED - start < 60 else STARTED  # containers may keep another clock
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computed."""
+    found = {name: version(name) for name in ("glassnet", "numpy")}
+    return found | {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def check_free(out: Path, force: bool) -> None:
+    """Refuse a folder that holds something already.
+
+    Raises
+    ------
+    OutputExistsError
+        If `out` is a file, or a folder with something in it and `force` is not set.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputExistsError(f"{out} is a file: name a folder with --out.")
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise OutputExistsError(
+            f"{out} is there already and not empty: name another folder, or add --force to replace its results."
+        )
+
+
+def make_folder(out: Path | None, force: bool) -> Path:
+    """Make the folder of a run: `out`, or a fresh one under ``runs/`` named after the time."""
+    if out is not None:
+        check_free(out, force)
+        out.mkdir(parents=True, exist_ok=True)
+        return out
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    RUNS.mkdir(exist_ok=True)
+    for suffix in ["", *(f"_{i}" for i in range(2, 1000))]:
+        folder = RUNS / f"{stamp}{suffix}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise OutputExistsError(f"{RUNS} has 999 runs of this second already: name a folder with --out.")
+
+
+def point_latest(folder: Path) -> None:
+    """Let ``runs/latest`` name `folder`: by a link, or by a text file where links do not work."""
+    RUNS.mkdir(exist_ok=True)
+    target = os.path.relpath(folder, RUNS)
+    try:
+        with whole_file(LATEST) as temporary:
+            temporary.symlink_to(target, target_is_directory=True)
+    except (OSError, NotImplementedError):
+        write_text(LATEST, target + "\n")
+
+
+def latest_model() -> Path:
+    """Return the model file of the newest run.
+
+    Raises
+    ------
+    MissingFileError
+        If there is none.
+    """
+    folder = RUNS / LATEST.read_text(encoding="utf-8").strip() if LATEST.is_file() else LATEST
+    if not (folder / MODEL).is_file():
+        raise MissingFileError(
+            f"there is no model in {LATEST}: train one with 'glassnet train', or name one with --model."
+        )
+    return folder / MODEL
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write values as indented JSON; what is not a number becomes null."""
+    write_text(path, json.dumps(_plain(values), indent=2, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(v) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and value != value else value

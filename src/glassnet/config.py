@@ -1,0 +1,211 @@
+"""What one training is, in plain values: written down, read back, and turned into a network and its optimizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from glassnet.data import DataSet, load
+from glassnet.errors import ConfigError
+from glassnet.initializers import INITIALIZERS, GlorotUniform, HeNormal, Initializer, Normal
+from glassnet.layers import ACTIVATIONS, Dense, Flatten, Layer
+from glassnet.losses import LOSSES, Loss
+from glassnet.network import Network
+from glassnet.optim import OPTIMIZERS, Optimizer
+from glassnet.schedules import Constant, Cosine, OneCycle, Schedule, Step
+from glassnet.training import Training
+
+LEARNING_RATES = {"sgd": 0.5, "momentum": 0.05, "adagrad": 0.02, "rmsprop": 0.002, "adam": 0.005}
+"""Peak learning rates for the default network and schedule, chosen on the validation images (docs/optimizers.md)."""
+
+OUTPUTS = {"softmax-crossentropy": "softmax", "sigmoid-crossentropy": "sigmoid", "mse": "sigmoid"}
+"""The output activation that goes with each loss, where classes are to be told apart."""
+
+RECTIFIERS = ("relu", "leaky-relu", "elu", "gelu", "silu", "softplus")
+
+SCHEDULES = ("constant", "step", "cosine", "onecycle")
+
+SETTINGS = {
+    "sgd": (),
+    "momentum": ("momentum",),
+    "adagrad": ("epsilon",),
+    "rmsprop": ("rho", "epsilon"),
+    "adam": ("beta1", "beta2", "epsilon"),
+}
+"""Which settings each optimizer has besides the learning rate."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training, whole: the same values give the same run.
+
+    Parameters
+    ----------
+    data : "mnist", a folder of IDX files, or "train.csv,test.csv"
+    classes : number of classes of other data than MNIST
+    validation : samples held out from the end of the training split; None: the last 5,000, or a tenth of fewer
+    validate : evaluate them after each epoch
+    hidden : widths of the hidden layers
+    activation : of the hidden layers, a name of `layers.ACTIVATIONS`
+    output_activation : None: the one that goes with the loss
+    initializer : a name of `initializers.INITIALIZERS` for all weights, "normal:0.05" with a deviation; "auto":
+        he-normal before rectifiers, glorot-uniform before other activations and the output
+    loss, loss_reduction : see `losses`
+    optimizer : a name of `optim.OPTIMIZERS`
+    learning_rate : the peak of the schedule; None: `LEARNING_RATES`
+    momentum, rho, beta1, beta2, epsilon : of the optimizer; None: its default
+    schedule : of the learning rate over the whole run: "constant"; "step", a tenth after each third; "cosine" to zero
+        after a warm-up of a twentieth; "onecycle", up for three tenths and down to zero
+    batch_size : samples a step, or "full"
+    epochs, max_steps, shuffle, seed : see `training.Training`
+
+    Raises
+    ------
+    ConfigError
+        If a value is unknown, or values contradict each other.
+
+    Examples
+    --------
+    >>> config = RunConfig(hidden=(30,), epochs=1)
+    >>> RunConfig.from_dict(config.to_dict()) == config
+    True
+    """
+
+    data: str = "mnist"
+    classes: int = 10
+    validation: int | None = None
+    validate: bool = True
+    hidden: tuple[int, ...] = (100, 100)
+    activation: str = "relu"
+    output_activation: str | None = None
+    initializer: str = "auto"
+    loss: str = "softmax-crossentropy"
+    loss_reduction: str = "mean"
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    momentum: float | None = None
+    rho: float | None = None
+    beta1: float | None = None
+    beta2: float | None = None
+    epsilon: float | None = None
+    schedule: str = "onecycle"
+    batch_size: int | str = 100
+    epochs: int = 6
+    max_steps: int | None = None
+    shuffle: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for what, value, names in (
+            ("activation", self.activation, ACTIVATIONS),
+            ("output activation", self.output_activation, ACTIVATIONS),
+            ("loss", self.loss, LOSSES),
+            ("optimizer", self.optimizer, OPTIMIZERS),
+            ("schedule", self.schedule, SCHEDULES),
+        ):
+            if value is not None and value not in names:
+                raise ConfigError(f"there is no {what} {value!r}; choose from {', '.join(names)}.")
+        for name in ("momentum", "rho", "beta1", "beta2", "epsilon"):
+            if getattr(self, name) is not None and name not in SETTINGS[self.optimizer]:
+                users = [rule for rule, settings in SETTINGS.items() if name in settings]
+                raise ConfigError(
+                    f"{name} is no setting of {self.optimizer}, but of {' and '.join(users)}; leave it out."
+                )
+        if not isinstance(self.batch_size, int) and self.batch_size != "full":
+            raise ConfigError(f'the batch size must be a whole number or "full", not {self.batch_size!r}.')
+        self._initializer("hidden")
+        self.make_loss()
+        self._rule(Constant(1.0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all values, ready for JSON."""
+        return dataclasses.asdict(self) | {"hidden": list(self.hidden)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """Return the configuration that `to_dict` wrote."""
+        return cls(**{**values, "hidden": tuple(values["hidden"])})
+
+    def resolved(self, data: DataSet) -> RunConfig:
+        """Return the same run with every default spelled out, so that it stays the same when defaults change."""
+        rule = self.make_optimizer(2)
+        return dataclasses.replace(
+            self,
+            validation=len(data.validation),
+            output_activation=self.output_activation or OUTPUTS[self.loss],
+            learning_rate=LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate,
+            **{name: getattr(rule, name) for name in SETTINGS[self.optimizer]},
+        )
+
+    def load_data(self) -> DataSet:
+        """Load the data."""
+        return load(self.data, validation=self.validation, classes=self.classes)
+
+    def make_loss(self) -> Loss:
+        """Make the loss."""
+        return LOSSES[self.loss](self.loss_reduction)  # type: ignore[arg-type]
+
+    def make_network(self, data: DataSet) -> Network:
+        """Make a network of dense layers that fits the data, with fresh parameters."""
+        layers: list[Layer] = [Flatten()] if len(data.input_shape) > 1 else []
+        for units in self.hidden:
+            layers += [Dense(units, self._initializer("hidden")), ACTIVATIONS[self.activation]()]
+        output = ACTIVATIONS[self.output_activation or OUTPUTS[self.loss]]()
+        outputs = data.train.targets.shape[1] if data.classes is None else data.classes
+        layers += [Dense(outputs, self._initializer("output")), output]
+        return Network(layers, data.input_shape, seed=self.seed)
+
+    def make_optimizer(self, steps: int) -> Optimizer:
+        """Make the optimizer with its schedule for a run of so many steps."""
+        return self._rule(self._schedule(steps))
+
+    def make_training(self, data: DataSet) -> Training:
+        """Make the whole run."""
+        network = self.make_network(data)
+        batch_size = len(data.train) if self.batch_size == "full" else int(self.batch_size)
+        steps = self.epochs * math.ceil(len(data.train) / max(batch_size, 1))
+        return Training(
+            network,
+            data,
+            self.make_optimizer(steps if self.max_steps is None else min(steps, self.max_steps)),
+            self.make_loss(),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            max_steps=self.max_steps,
+            shuffle=self.shuffle,
+            validate=self.validate,
+            seed=self.seed,
+        )
+
+    def _initializer(self, where: str) -> Initializer:
+        if self.initializer == "auto":
+            return HeNormal() if where == "hidden" and self.activation in RECTIFIERS else GlorotUniform()
+        name, _, deviation = self.initializer.partition(":")
+        if name not in INITIALIZERS or (deviation and name != "normal"):
+            raise ConfigError(
+                f"there is no initializer {self.initializer!r}; choose from auto, {', '.join(INITIALIZERS)}, "
+                f"or name a deviation as in normal:0.05."
+            )
+        try:
+            return Normal(float(deviation)) if deviation else INITIALIZERS[name]()
+        except ValueError as error:
+            raise ConfigError(f"the deviation in {self.initializer!r} is no number >= 0 ({error}).") from None
+
+    def _schedule(self, steps: int) -> Schedule:
+        rate = LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
+        steps = max(steps, 2)  # the fewest that have a beginning and an end
+        if self.schedule == "constant":
+            return Constant(rate)
+        if self.schedule == "step":
+            return Step(rate, every=math.ceil(steps / 3))
+        if self.schedule == "cosine":
+            return Cosine(rate, steps, warmup=steps // 20)
+        return OneCycle(rate, steps)
+
+    def _rule(self, schedule: Schedule) -> Optimizer:
+        settings = {name: getattr(self, name) for name in SETTINGS[self.optimizer]}
+        given = {name: value for name, value in settings.items() if value is not None}
+        return OPTIMIZERS[self.optimizer](schedule, **given)

@@ -1,0 +1,54 @@
+"""Where a training went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassnet.network import Network, Workspace
+
+
+def all_finite(vector: NDArray[Any]) -> bool:
+    """Return whether no number is NaN or infinite.
+
+    A product of the vector with itself says so in one fast pass; only if that overflows is each number looked at.
+    """
+    return bool(np.isfinite(np.dot(vector, vector))) or bool(np.isfinite(vector).all())
+
+
+def first_bad_number(network: Network, ws: Workspace) -> str | None:
+    """Say where the first NaN or infinity of a step appeared, in the order in which the step computes.
+
+    Parameters
+    ----------
+    network : after its backward pass
+    ws : the workspace of that pass, made with ``keep_all=True``
+
+    Returns
+    -------
+    str or None
+        Such as "the output of dense_2"; None if all is finite.
+    """
+    for what, array in _in_order(network, ws):
+        bad = ~np.isfinite(array)
+        if bad.any():
+            kind = "NaN" if np.isnan(array[bad][0]) else "infinity"
+            return f"{kind} in {what}"
+    return None
+
+
+def _in_order(network: Network, ws: Workspace) -> Iterator[tuple[str, NDArray[Any]]]:
+    spaces, names = ws.current.spaces, network.names
+    yield "the input", spaces[0].x
+    for name, space in zip(names, spaces, strict=True):
+        if "y" in vars(space):
+            yield f"the output of {name}", space.y
+    yield "the gradient of the loss", ws.current.dy
+    for name, space, grads in reversed(list(zip(names, spaces, network.grads, strict=True))):
+        for which, grad in vars(grads).items():
+            yield f"the gradient of {name}.{which}", grad
+        if "dx" in vars(space):
+            yield f"the gradient that {name} passes down", space.dx

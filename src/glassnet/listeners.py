@@ -1,0 +1,240 @@
+"""Listeners: what happens around a training. Each follows the events of `training` and may ask the run to stop."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from types import FrameType
+from typing import Any, TextIO
+
+from glassnet.errors import ConfigError, MissingFileError
+from glassnet.files import write_text
+from glassnet.training import COLUMNS, Begin, End, EpochEnd, Event, History, Listener, Steps, Training
+
+
+class Progress(Listener):
+    """A live progress bar over the whole run: samples, epoch, and the newest loss and accuracy.
+
+    Parameters
+    ----------
+    stream : where to draw; by default the standard error
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._bar: Any = None
+
+    def notify(self, event: Event, run: Training) -> None:
+        """Draw what is new."""
+        if isinstance(event, Begin):
+            from tqdm import tqdm  # not needed by who trains without a bar
+
+            self._bar = tqdm(
+                total=run.total_samples,
+                unit=" samples",
+                unit_scale=True,
+                file=self._stream or sys.stderr,
+                dynamic_ncols=True,
+                desc=f"epoch 1/{run.epochs}",
+            )
+        elif isinstance(event, Steps):
+            self._bar.update(event.samples - self._bar.n)
+        elif isinstance(event, EpochEnd):
+            self._bar.set_postfix_str(summary_of(event.row), refresh=False)
+            self._bar.set_description_str(f"epoch {min(run.epoch + 1, run.epochs)}/{run.epochs}")
+
+    def close(self) -> None:
+        """Leave the bar as it is and go to the next line."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def summary_of(row: dict[str, float]) -> str:
+    """Say in a few words how an epoch went: of the validation samples if there are any, else of the training.
+
+    Examples
+    --------
+    >>> summary_of({"train_loss": 0.25, "train_accuracy": 0.5, "validation_loss": float("nan")})
+    'loss 0.2500, accuracy 50.00 %'
+    """
+    kind, prefix = ("train", "") if math.isnan(row["validation_loss"]) else ("validation", "validation ")
+    accuracy = row[f"{kind}_accuracy"]
+    text = f"{prefix}loss {row[f'{kind}_loss']:.4f}"
+    return text if math.isnan(accuracy) else f"{text}, accuracy {accuracy:.2%}".replace("%", " %")
+
+
+class _Monitor(Listener):
+    """Base of the listeners that wait for the best epoch by a column of the history."""
+
+    def __init__(self, monitor: str) -> None:
+        if monitor not in ("validation_loss", "validation_accuracy", "train_loss", "train_accuracy"):
+            raise ConfigError(
+                f"there is no {monitor!r} to watch: name validation_loss, validation_accuracy or the same of train."
+            )
+        self.monitor = monitor
+        self.best = -math.inf
+        self.best_epoch = 0
+
+    def notify(self, event: Event, run: Training) -> None:
+        if isinstance(event, Begin) and self.monitor.startswith("validation") and not run.validates:
+            raise ConfigError(f"{type(self).__name__} watches {self.monitor}, but nothing is validated in this run.")
+        if isinstance(event, EpochEnd):
+            value = event.row[self.monitor] * (-1.0 if self.monitor.endswith("loss") else 1.0)
+            if value > self.best:
+                self.best, self.best_epoch = value, int(event.row["epoch"])
+                self.improved(run)
+            else:
+                self.waited(int(event.row["epoch"]) - self.best_epoch, run)
+
+    def improved(self, run: Training) -> None:
+        """This epoch was the best so far."""
+
+    def waited(self, epochs: int, run: Training) -> None:
+        """The best epoch was so many epochs ago."""
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
+
+
+class EarlyStopping(_Monitor):
+    """Stop when `monitor` has not improved for `patience` epochs (Prechelt, "Early stopping - but when?", 1998).
+
+    Parameters
+    ----------
+    monitor : a loss (lower is better) or an accuracy of the history
+    patience : epochs to wait
+
+    Raises
+    ------
+    ConfigError
+        When training begins, if there is no validation to watch.
+    """
+
+    def __init__(self, monitor: str = "validation_loss", patience: int = 5) -> None:
+        super().__init__(monitor)
+        if not isinstance(patience, int) or patience < 1:
+            raise ConfigError(f"the patience of early stopping must be at least 1 epoch, not {patience!r}.")
+        self.patience = patience
+
+    def waited(self, epochs: int, run: Training) -> None:
+        """Stop after `patience` epochs."""
+        if epochs >= self.patience:
+            run.stop(f"early stopping: {self.monitor} has not improved since epoch {self.best_epoch}")
+
+
+class BestWeights(_Monitor):
+    """At the end of the run, put back the parameters of the epoch that was best by `monitor`."""
+
+    def __init__(self, monitor: str = "validation_accuracy") -> None:
+        super().__init__(monitor)
+        self._kept: tuple[Any, Any] | None = None
+
+    def notify(self, event: Event, run: Training) -> None:
+        """Keep the best parameters; at the end, put them back."""
+        super().notify(event, run)
+        if isinstance(event, End) and self._kept is not None:
+            run.network.theta[:], run.network.state[:] = self._kept
+
+    def improved(self, run: Training) -> None:
+        """Keep a copy."""
+        self._kept = run.network.theta.copy(), run.network.state.copy()
+
+    def state(self) -> dict[str, Any]:
+        """Return the best value, its epoch and its parameters."""
+        return super().state() | {"kept": self._kept}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a saved state."""
+        super().restore(state)
+        self._kept = state["kept"]
+
+
+class StopAt(_Monitor):
+    """Stop as soon as `monitor` is good enough: an accuracy of at least `target`, a loss of at most that."""
+
+    def __init__(self, target: float, monitor: str = "validation_accuracy") -> None:
+        super().__init__(monitor)
+        self.target = target
+
+    def improved(self, run: Training) -> None:
+        """Stop at the target."""
+        if self.best >= (-self.target if self.monitor.endswith("loss") else self.target):
+            run.stop(f"{self.monitor} reached {self.target:g}")
+
+
+class CSVHistory(Listener):
+    """Write the history to a CSV file as training goes on, at most once a second and at the end, whole each time.
+
+    Parameters
+    ----------
+    path : the file; what was there is replaced when the first epoch ends
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.path.parent.is_dir():
+            raise MissingFileError(f"{self.path}: the folder {self.path.parent} does not exist; make it first.")
+        self._written = -math.inf
+
+    def notify(self, event: Event, run: Training) -> None:
+        """Write the file."""
+        if (isinstance(event, EpochEnd) and perf_counter() - self._written >= 1) or isinstance(event, End):
+            write_text(self.path, history_csv(run.history))
+            self._written = perf_counter()
+
+
+def history_csv(history: History) -> str:
+    """Return a history as CSV text: a header, one line an epoch, nothing where something was not measured.
+
+    Examples
+    --------
+    >>> print(history_csv({name: [1.0] for name in COLUMNS} | {"train_accuracy": [math.nan]}), end="")
+    epoch,step,learning_rate,train_loss,train_accuracy,validation_loss,validation_accuracy,train_seconds
+    1,1,1.0,1.0,,1.0,1.0,1.0
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in zip(*(history[name] for name in COLUMNS), strict=True):
+        writer.writerow([int(row[0]), int(row[1]), *("" if math.isnan(value) else value for value in row[2:])])
+    return text.getvalue()
+
+
+class StopOnInterrupt(Listener):
+    """Let the first Ctrl-C end the run cleanly after the current step; a second one interrupts at once.
+
+    The handler is in place while the run lasts and only in the main thread, where Python allows it.
+    """
+
+    def __init__(self) -> None:
+        self._before: Callable[[int, FrameType | None], Any] | int | None = None
+        self._set = False
+
+    def notify(self, event: Event, run: Training) -> None:
+        """Put the handler in place when training begins."""
+        if isinstance(event, Begin) and threading.current_thread() is threading.main_thread():
+            self._before = signal.getsignal(signal.SIGINT)
+
+            def stop(number: int, frame: FrameType | None) -> None:
+                run.stop("interrupted")
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+
+            signal.signal(signal.SIGINT, stop)
+            self._set = True
+
+    def close(self) -> None:
+        """Put back the handler that was there before."""
+        if self._set:
+            signal.signal(signal.SIGINT, signal.SIG_DFL if self._before is None else self._before)
+            self._set = False

@@ -1,0 +1,188 @@
+"""A model: a network together with what it takes to read raw data and to name what it sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassnet import metrics
+from glassnet.data import Preprocessing, Samples
+from glassnet.errors import ConfigError
+from glassnet.layers import Sigmoid, Softmax
+from glassnet.losses import Loss, MeanSquaredError, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from glassnet.network import Network, Workspace
+
+Array = NDArray[Any]
+
+EVALUATION_BATCH = 1000
+"""Samples that are evaluated at a time."""
+
+
+def default_loss(network: Network) -> Loss:
+    """Return the loss that goes with the last layer: softmax or sigmoid cross-entropy, otherwise squared error."""
+    last = type(network.layers[-1])
+    return {Softmax: SoftmaxCrossEntropy, Sigmoid: SigmoidCrossEntropy}.get(last, MeanSquaredError)()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a network does on some samples.
+
+    Attributes
+    ----------
+    loss : mean loss a sample, whatever the reduction in training
+    accuracy : share of the samples put into their class, 0 to 1; None where targets are not classes
+    """
+
+    loss: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network that takes raw data.
+
+    Parameters
+    ----------
+    network : the trained network
+    preprocessing : what raw features go through before it
+    class_names : what the outputs stand for; None for a regression
+    loss : what it was trained with
+
+    Examples
+    --------
+    >>> from glassnet.layers import Dense
+    >>> network = Network([Dense(10), Softmax()], input_shape=4)
+    >>> model = Model(network, Preprocessing(scale=1 / 255), tuple("0123456789"), SoftmaxCrossEntropy())
+    >>> model.predict_proba(np.zeros((2, 4), np.uint8)).shape
+    (2, 10)
+    """
+
+    network: Network
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...] | None
+    loss: Loss
+
+    def outputs(self, features: Array) -> Array:
+        """Return the network's outputs (N, O) for raw features (N, ...); what is empty gives an empty result.
+
+        Raises
+        ------
+        ConfigError
+            If the features do not have the network's input shape.
+        """
+        features = np.asarray(features)
+        shape = self.network.input_shape
+        if features.shape[1:] != shape:
+            raise ConfigError(
+                f"this model reads samples of shape {shape}, that is an array of shape (N, "
+                f"{', '.join(map(str, shape))}), not {features.shape}."
+            )
+        parts = [
+            self.network.predict(self.preprocessing.apply(features[i : i + EVALUATION_BATCH], dtype=self.network.dtype))
+            for i in range(0, len(features), EVALUATION_BATCH)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, *self.network.output_shape), self.network.dtype)
+
+    def predict_proba(self, features: Array) -> Array:
+        """Return the probability of each class (N, C).
+
+        Raises
+        ------
+        ConfigError
+            If the network's outputs are no probabilities, or the features do not fit.
+        """
+        if not isinstance(self.network.layers[-1], Softmax | Sigmoid):
+            last = type(self.network.layers[-1]).__name__
+            raise ConfigError(f"the outputs of a {last} layer are no probabilities: use outputs().")
+        return self.outputs(features)
+
+    def predict(self, features: Array) -> Array:
+        """Return the class of each sample (N,), or the outputs (N, O) of a regression."""
+        outputs = self.outputs(features)
+        return outputs if self.class_names is None else metrics.predicted_class(outputs)
+
+    def evaluate(self, samples: Samples) -> Evaluation:
+        """Return mean loss and accuracy on samples with raw features; sample weights count."""
+        return evaluate(self, samples, Workspace(self.network, _evaluation_batch(samples), train=False))
+
+
+def _evaluation_batch(samples: Samples) -> int:
+    if not len(samples):
+        raise ConfigError("there are no samples to evaluate on.")
+    return min(EVALUATION_BATCH, len(samples))
+
+
+class Tally:
+    """Adds up losses and right answers over batches.
+
+    Scores are kept until `room` rows are together, so that a stochastic step costs one copy.
+
+    Parameters
+    ----------
+    loss : how a score is judged
+    samples : where targets and weights come from
+    outputs : number of outputs O
+    dtype : of the scores
+    room : rows kept
+    """
+
+    def __init__(self, loss: Loss, samples: Samples, outputs: int, dtype: Any, room: int = 1024) -> None:
+        self._loss, self._samples = loss, samples
+        self._scores = np.empty((room, outputs), dtype)
+        self._index = np.empty(room, np.intp)
+        self._filled = 0
+        self._threshold = 0.0 if loss.fused_with else 0.5
+        self._classes = samples.targets.ndim == 1
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._filled = self._correct = self._count = 0
+        self._loss_sum = self._weight_sum = 0.0
+
+    def add(self, scores: Array, index: Array | slice) -> None:
+        """Take in the scores (n, O) of the samples at `index`."""
+        n = len(scores)
+        if n > len(self._scores) - self._filled:
+            self._flush()
+            if n > len(self._scores):
+                self._judge(scores, index)
+                return
+        end = self._filled + n
+        self._scores[self._filled : end] = scores
+        self._index[self._filled : end] = np.arange(index.start, index.stop) if isinstance(index, slice) else index
+        self._filled = end
+
+    def _flush(self) -> None:
+        self._judge(self._scores[: self._filled], self._index[: self._filled])
+        self._filled = 0
+
+    def _judge(self, scores: Array, index: Array | slice) -> None:
+        t = self._samples.targets[index]
+        weights = None if self._samples.weights is None else self._samples.weights[index]
+        self._loss_sum += self._loss.value(scores, t, weights, 1.0)
+        self._weight_sum += len(scores) if weights is None else float(weights.sum(dtype=np.float64))
+        self._count += len(scores)
+        if self._classes:
+            self._correct += metrics.correct(scores, t, self._threshold)
+
+    def result(self) -> Evaluation:
+        """Return the mean loss and the accuracy of what was added since the last `reset`."""
+        self._flush()
+        loss = self._loss_sum / self._weight_sum if self._weight_sum else float("nan")
+        return Evaluation(loss, self._correct / self._count if self._classes and self._count else None)
+
+
+def evaluate(model: Model, samples: Samples, ws: Workspace) -> Evaluation:
+    """Evaluate in a workspace that is at hand, see `Model.evaluate`."""
+    network = model.network
+    tally = Tally(model.loss, samples, network.output_shape[0], network.dtype)
+    for start in range(0, len(samples), ws.batch_size):
+        part = slice(start, min(start + ws.batch_size, len(samples)))
+        outputs = network.forward(model.preprocessing.apply(samples.features[part], dtype=network.dtype), ws)
+        tally.add(ws.scores if model.loss.fused_with else outputs, part)
+    return tally.result()

@@ -1,0 +1,449 @@
+"""Training: the loop. It yields events and never prints, draws or writes a file; listeners do.
+
+    for each epoch, for each batch (x, t):
+        o = forward(x)                  network
+        dL/dtheta = backward(o, t)      loss, network
+        theta = update(theta, dL/dtheta)    optimizer
+
+Batch, mini-batch and stochastic training are this loop with ``batch_size`` "full", some, and 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassnet.data import DataSet
+from glassnet.data.batches import Batch, Batches
+from glassnet.diagnosis import all_finite, first_bad_number
+from glassnet.errors import ConfigError, DivergedError
+from glassnet.losses import Loss, dense_targets
+from glassnet.model import EVALUATION_BATCH, Evaluation, Model, Tally, default_loss, evaluate
+from glassnet.network import Network, Workspace
+from glassnet.optim import Adam, Optimizer
+
+Array = NDArray[Any]
+
+CHECK_EVERY = 500
+"""Steps between two looks whether all parameters are finite (there is one at the end of each epoch, too)."""
+
+SAMPLES_PER_EVENT = 200
+"""Samples after which the loop reports, unless one batch is more."""
+
+History: TypeAlias = dict[str, list[float]]
+"""Columns of equal length, one entry an epoch; nan where something was not measured."""
+
+COLUMNS = (
+    "epoch",
+    "step",
+    "learning_rate",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "train_seconds",
+)
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Training is about to start."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Some steps were taken."""
+
+    samples: int
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """An epoch (or the part of it before a stop) is over.
+
+    `row` has a number for each of `COLUMNS`: epoch from 1, steps so far, the learning rate of the last step, loss and
+    accuracy of the training samples as they were met, on average over the epoch, those of the validation samples at
+    its end, and the seconds spent in training steps so far.
+    """
+
+    row: dict[str, float]
+
+
+@dataclass(frozen=True)
+class End:
+    """Training is over; `Training.stopped` says why if it was before the last epoch."""
+
+
+Event: TypeAlias = Begin | Steps | EpochEnd | End
+
+
+class Listener:
+    """Base of everything that follows a training: told of each event, it may look at the run or ask it to stop."""
+
+    def notify(self, event: Event, run: Training) -> None:
+        """Take note of an event."""
+
+    def close(self) -> None:
+        """Put away what `notify` opened; called once, whatever ended the run."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what must be saved to go on later."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a saved state."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training leaves.
+
+    Attributes
+    ----------
+    model : ready to predict from raw data, to evaluate and to save
+    history : see `EpochEnd`
+    steps : updates of the parameters
+    samples : training samples that were used, counted every time
+    train_seconds : time in training steps alone
+    evaluation_seconds : time on the validation samples
+    stopped : why it ended before the last epoch; None if it did not
+    """
+
+    model: Model
+    history: History
+    steps: int
+    samples: int
+    train_seconds: float
+    evaluation_seconds: float
+    stopped: str | None
+
+
+@dataclass
+class _Snapshot:
+    """All that the next step depends on."""
+
+    theta: Array
+    state: Array
+    optimizer: dict[str, Any]
+    place: tuple[int, int, int, int]  # epoch, number, step, samples
+
+
+@dataclass
+class Training:
+    """One run: what it works on, and how far it is.
+
+    Parameters
+    ----------
+    network : trained in place
+    data : its training split trains, its validation split is looked at after each epoch
+    optimizer : Adam unless given; its state starts anew
+    loss : by default the one that goes with the last layer
+    batch_size : samples a step, or "full"
+    epochs : passes over the training samples
+    max_steps : stop after so many steps
+    shuffle : a new order of the samples in every epoch
+    validate : evaluate the validation split after each epoch, if there is one
+    seed : of the order of the samples and of the randomness inside steps
+
+    Attributes
+    ----------
+    epoch, number, step : the next step is batch `number` of `epoch`, after `step` steps in all
+    history : so far
+    stopped : why it ends early
+    """
+
+    network: Network
+    data: DataSet
+    optimizer: Optimizer = field(default_factory=Adam)
+    loss: Loss | None = None
+    batch_size: int | str = 100
+    epochs: int = 5
+    max_steps: int | None = None
+    shuffle: bool = True
+    validate: bool = True
+    seed: int = 0
+
+    epoch: int = field(default=0, init=False)
+    number: int = field(default=0, init=False)
+    step: int = field(default=0, init=False)
+    samples: int = field(default=0, init=False)
+    train_seconds: float = field(default=0.0, init=False)
+    evaluation_seconds: float = field(default=0.0, init=False)
+    stopped: str | None = field(default=None, init=False)
+    history: History = field(default_factory=lambda: {name: [] for name in COLUMNS}, init=False)
+
+    def __post_init__(self) -> None:
+        network, data = self.network, self.data
+        loss = self.loss = self.loss or default_loss(network)
+        loss.check_output(type(network.layers[-1]).__name__)
+        for what, value, least in (
+            ("epochs", self.epochs, 0),
+            ("max_steps", self.max_steps, 0),
+            ("seed", self.seed, 0),
+        ):
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+                raise ConfigError(f"{what} must be a whole number of at least {least}, not {value!r}.")
+        if len(network.output_shape) != 1:
+            raise ConfigError(f"the network's output must be one row a sample, not shape {network.output_shape}.")
+        if data.input_shape != network.input_shape:
+            raise ConfigError(
+                f"the samples of {data.name} have shape {data.input_shape}, "
+                f"but the network takes {network.input_shape}."
+            )
+        outputs = network.output_shape[0]
+        if data.classes is not None and outputs not in ({data.classes, 1} if data.classes == 2 else {data.classes}):
+            raise ConfigError(f"{data.name} has {data.classes} classes, but the network has {outputs} outputs.")
+        self._batches = Batches(
+            data.train,
+            data.preprocessing,
+            dense_targets(data.train.targets, outputs, network.dtype),
+            batch_size=self.batch_size,
+            shuffle=self.shuffle,
+            seed=self.seed,
+            dtype=network.dtype,
+        )
+        self._fused = loss.fused_with is not None
+        self._ws = Workspace(network, self._batches.batch_size, seed=self.seed)
+        self.model = Model(network, data.preprocessing, data.class_names, loss)
+        self._tally = Tally(loss, data.train, outputs, network.dtype)
+        self.validates = self.validate and len(data.validation) > 0
+        self._eval_ws = Workspace(network, min(EVALUATION_BATCH, max(len(data.validation), 1)), train=False)
+        self.optimizer.allocate(network.layout.size, network.dtype)
+        self._good = self._snapshot()
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run, if nothing stops it."""
+        steps = self.epochs * self._batches.count
+        return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    @property
+    def total_samples(self) -> int:
+        """Samples of the whole run, if nothing stops it."""
+        epochs, rest = divmod(self.total_steps, self._batches.count)
+        return epochs * len(self.data.train) + rest * self._batches.batch_size
+
+    def result(self) -> Result:
+        """Return what there is so far."""
+        return Result(
+            self.model,
+            self.history,
+            self.step,
+            self.samples,
+            self.train_seconds,
+            self.evaluation_seconds,
+            self.stopped,
+        )
+
+    def stop(self, reason: str) -> None:
+        """Ask the run to end after the step it is at."""
+        self.stopped = self.stopped or reason
+
+    def events(self) -> Iterator[Event]:
+        """Train, and yield what happens.
+
+        Raises
+        ------
+        DivergedError
+            At a NaN or an infinity, after everything else was yielded. It names the step and the first bad number, and
+            the network holds the parameters from before that step.
+        """
+        yield Begin()
+        steps_per_event = max(1, SAMPLES_PER_EVENT // self._batches.batch_size)
+        error: DivergedError | None = None
+        while self.step < self.total_steps and not self.stopped:
+            self._tally.reset()
+            while self.number < self._batches.count and self.step < self.total_steps and not self.stopped:
+                self._advance(steps_per_event)
+                yield Steps(self.samples)
+            training = self._tally.result()
+            if not self._check():
+                error = self._replay()
+                self.stop(str(error))
+            validation = Evaluation(math.nan, None) if error or not self.validates else self._evaluate()
+            row = self._row(training, validation)
+            if self.number == self._batches.count:
+                self.epoch, self.number = self.epoch + 1, 0
+            yield EpochEnd(row)
+        yield End()
+        if error is not None:
+            raise error
+
+    def _advance(self, steps: int) -> None:
+        """Take up to `steps` steps of this epoch."""
+        end = min(self.number + steps, self._batches.count, self.number + self.total_steps - self.step)
+        begin = perf_counter()
+        with np.errstate(all="ignore"):  # what overflows is found by `_check`, and gets a better sentence
+            while self.number < end:
+                batch = self._batches.get(self.epoch, self.number)
+                o = self._gradient(batch, self._ws)
+                self._tally.add(self._ws.scores if self._fused else o, batch.rows)
+                self.optimizer.step(self.network.theta, self.network.grad)
+                self.number += 1
+                self.step += 1
+                self.samples += len(batch.x)
+                if self.step % CHECK_EVERY == 0 and not self._check():
+                    self.stop("a number is not finite")
+                    break
+        self.train_seconds += perf_counter() - begin
+
+    def _gradient(self, batch: Batch, ws: Workspace) -> Array:
+        """Forward, loss and backward of one batch; return the outputs."""
+        ws.clock.step = self.step
+        o = self.network.forward(batch.x, ws)
+        dy = self.model.loss.gradient(o, batch.t, batch.weights, out=ws.current.dy)
+        self.network.backward(dy, ws, skip_last=self._fused)
+        return o
+
+    def _evaluate(self) -> Evaluation:
+        begin = perf_counter()
+        with np.errstate(all="ignore"):
+            result = evaluate(self.model, self.data.validation, self._eval_ws)
+        self.evaluation_seconds += perf_counter() - begin
+        return result
+
+    def _row(self, training: Evaluation, validation: Evaluation) -> dict[str, float]:
+        """Append a row to the history and return it."""
+        values = (
+            self.epoch + 1,
+            self.step,
+            self.optimizer.schedule(max(self.step - 1, 0)),
+            training.loss,
+            math.nan if training.accuracy is None else training.accuracy,
+            validation.loss,
+            math.nan if validation.accuracy is None else validation.accuracy,
+            self.train_seconds,
+        )
+        for name, value in zip(COLUMNS, values, strict=True):
+            self.history[name].append(value)
+        return dict(zip(COLUMNS, values, strict=True))
+
+    def _check(self) -> bool:
+        """Return whether all parameters are finite; if so, remember everything as it is now."""
+        if not (all_finite(self.network.theta) and all_finite(self.network.state)):
+            return False
+        self._good = self._snapshot()
+        return True
+
+    def _snapshot(self) -> _Snapshot:
+        network = self.network
+        place = (self.epoch, self.number, self.step, self.samples)
+        return _Snapshot(network.theta.copy(), network.state.copy(), self.optimizer.state(), place)
+
+    def _go_back(self, to: _Snapshot) -> None:
+        self.network.theta[:] = to.theta
+        self.network.state[:] = to.state
+        self.optimizer.restore(to.optimizer)
+        self.epoch, self.number, self.step, self.samples = to.place
+
+    def _replay(self) -> DivergedError:
+        """Find the first bad number since the last look, and go back to before the step in which it appeared."""
+        last = self.step
+        self._go_back(self._good)
+        ws = Workspace(self.network, self._batches.batch_size, seed=self.seed, keep_all=True)
+        with np.errstate(all="ignore"):
+            while self.step < last:
+                before = self._snapshot()
+                self._gradient(self._batches.get(self.epoch, self.number), ws)
+                found = first_bad_number(self.network, ws)
+                if found is None:
+                    self.optimizer.step(self.network.theta, self.network.grad)
+                    if not all_finite(self.network.theta):
+                        found = "a number that is not finite in the parameters, by the update alone"
+                if found is not None:
+                    self._go_back(before)
+                    return self._diverged(found)
+                self.number += 1
+                self.step += 1
+                if self.number == self._batches.count:
+                    self.epoch, self.number = self.epoch + 1, 0
+        self._go_back(self._good)
+        return self._diverged("a number that is not finite, which did not appear again when the steps were repeated")
+
+    def _diverged(self, found: str) -> DivergedError:
+        rate = self.optimizer.schedule(self.step)
+        return DivergedError(
+            f"training diverged at step {self.step + 1} (epoch {self.epoch + 1}): the first bad number was {found}; "
+            f"the parameters from before that step are kept; try a lower learning rate (it was {rate:g}), "
+            f"and look whether the inputs are scaled."
+        )
+
+
+def fit(
+    network: Network,
+    data: DataSet,
+    optimizer: Optimizer | None = None,
+    loss: Loss | None = None,
+    *,
+    batch_size: int | str = 100,
+    epochs: int = 5,
+    max_steps: int | None = None,
+    shuffle: bool = True,
+    validate: bool = True,
+    seed: int = 0,
+    listeners: Iterable[Listener] = (),
+) -> Result:
+    """Train a network on the training split of `data`, in place.
+
+    Parameters
+    ----------
+    network, data, optimizer, loss, batch_size, epochs, max_steps, shuffle, validate, seed
+        See `Training`.
+    listeners : told of every event, in this order
+
+    Returns
+    -------
+    Result
+        With the model and the history.
+
+    Raises
+    ------
+    ConfigError
+        If something does not fit together; nothing has changed then.
+    DivergedError
+        At a NaN or an infinity, see `Training.events`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from glassnet.data import from_arrays
+    >>> from glassnet.layers import Dense, Softmax
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(300, 2))
+    >>> data = from_arrays(x, (x[:, 0] > x[:, 1]).astype(int))
+    >>> result = fit(Network([Dense(2), Softmax()], 2), data, Adam(0.1), batch_size=10, epochs=20)
+    >>> result.history["validation_accuracy"][-1] > 0.9
+    True
+    """
+    run = Training(
+        network,
+        data,
+        optimizer or Adam(),
+        loss,
+        batch_size=batch_size,
+        epochs=epochs,
+        max_steps=max_steps,
+        shuffle=shuffle,
+        validate=validate,
+        seed=seed,
+    )
+    return follow(run, listeners)
+
+
+def follow(run: Training, listeners: Iterable[Listener]) -> Result:
+    """Drive a `Training` to its end, telling the listeners; what `fit` does with the run it makes."""
+    listeners = list(listeners)
+    with ExitStack() as stack:
+        for listener in listeners:
+            stack.callback(listener.close)
+        for event in run.events():
+            for listener in listeners:
+                listener.notify(event, run)
+    return run.result()
