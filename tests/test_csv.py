@@ -88,9 +88,7 @@ def test_whole_labels_may_be_written_as_fractions(path: Path) -> None:
 
 def test_one_chunk_with_fractions_makes_all_of_it_float(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_module, "CHUNK", 16)
-    labels, rows, dtype = table(
-        path, "".join(f"{n % 10},{n},{255 - n}\n" for n in range(200)) + "1,0.5,0.25\n"
-    )
+    labels, rows, dtype = table(path, "".join(f"{n % 10},{n},{255 - n}\n" for n in range(200)) + "1,0.5,0.25\n")
     assert labels == [n % 10 for n in range(200)] + [1]
     assert rows == [[n, 255 - n] for n in range(200)] + [[0.5, 0.25]]
     assert dtype == "float32"
@@ -167,9 +165,7 @@ def test_html_page_idx_file_and_damaged_gzip(path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("chunk", [8, 2**20])
-def test_place_of_the_fault(
-    path: Path, content: str, place: str, chunk: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_place_of_the_fault(path: Path, content: str, place: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_module, "CHUNK", chunk)
     assert place in refusal(path, content)
 
@@ -177,9 +173,7 @@ def test_place_of_the_fault(
 def test_row_is_right_far_into_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csv_module, "CHUNK", 1000)
     rows = ["label,a,b"] + ["7,0,255"] * 998  # lines 1 to 999
-    assert "'?', which is not a number, in row 1000, column 3" in refusal(
-        path, "\n".join([*rows, "7,0,?", "7,0,1"])
-    )
+    assert "'?', which is not a number, in row 1000, column 3" in refusal(path, "\n".join([*rows, "7,0,?", "7,0,1"]))
 
 
 def test_random_text_never_raises_anything_else(path: Path) -> None:

@@ -109,9 +109,7 @@ def test_facts_about_mnist(mnist: DataSet) -> None:
     assert facts["train"]["zeros"] == pytest.approx(0.81, abs=0.005)
 
 
-@pytest.mark.parametrize(
-    ("validation", "train"), [(0, 60000), (1, 59999), (59999, 1), (np.int64(10000), 50000)]
-)
+@pytest.mark.parametrize(("validation", "train"), [(0, 60000), (1, 59999), (59999, 1), (np.int64(10000), 50000)])
 def test_validation_takes_the_last(mnist: DataSet, validation: int, train: int) -> None:
     data = load(validation=validation)
     assert (len(data.train), len(data.validation)) == (train, 60000 - train)
@@ -186,9 +184,7 @@ def test_plain_files_go_before_packed_ones_and_those_in_folders(tmp_path: Path) 
     assert load(tmp_path, validation=0).train.features.tolist() == TRAIN_X[::-1].tolist()
 
 
-def test_a_folder_called_mnist_is_reached_by_its_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_called_mnist_is_reached_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path / "mnist")
     monkeypatch.chdir(tmp_path)
     assert len(load("mnist").test) == 10000
@@ -385,17 +381,13 @@ def test_csv_files_that_do_not_fit(tmp_path: Path) -> None:
     floats = write_csv(tmp_path / "floats.csv", [0, 1], 784)
     floats.write_text(floats.read_text().replace(",200,", ",0.5,"))
     assert "float32" in refusal(lambda: load((train, floats)))
-    assert "missing.csv does not exist" in refusal(
-        lambda: load((train, tmp_path / "missing.csv")), MissingFileError
-    )
+    assert "missing.csv does not exist" in refusal(lambda: load((train, tmp_path / "missing.csv")), MissingFileError)
 
 
 # --------------------------------------------------------------------------------------- what is no source
 
 
-@pytest.mark.parametrize(
-    "source", ["cifar", "MNIST", "", "a,b,c", "a,", 7, None, ("a",), ("a", 7), [], "x\0"]
-)
+@pytest.mark.parametrize("source", ["cifar", "MNIST", "", "a,b,c", "a,", 7, None, ("a",), ("a", 7), [], "x\0"])
 def test_no_source(source: Any) -> None:
     assert "give" in refusal(lambda: load(source), ConfigError)
 

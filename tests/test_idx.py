@@ -27,9 +27,7 @@ def stored(path: Path, content: bytes) -> Path:
     return path
 
 
-def refusal(
-    path: Path, content: bytes | None = None, error: type[Exception] = DataError, **options: int
-) -> str:
+def refusal(path: Path, content: bytes | None = None, error: type[Exception] = DataError, **options: int) -> str:
     """Read what must be refused; give the sentence, which names the file and is one line."""
     if content is not None:
         path.write_bytes(content)
@@ -61,9 +59,7 @@ def path(tmp_path: Path) -> Path:
         (0x0E, "d", [-0.1, 1e300, 3.141592653589793], np.float64),
     ],
 )
-def test_every_type_of_the_format(
-    path: Path, code: int, letter: str, values: list[float], dtype: type
-) -> None:
+def test_every_type_of_the_format(path: Path, code: int, letter: str, values: list[float], dtype: type) -> None:
     content = struct.pack(f">BBBBI3{letter}", 0, 0, code, 1, 3, *values)
     array = read_idx(stored(path, content))
     assert array.dtype == dtype
@@ -316,9 +312,7 @@ def test_no_flipped_bit_gives_anything_but_a_sentence_or_an_array(path: Path, pa
 def test_random_bytes_never_raise_anything_else(path: Path) -> None:
     draw = random.Random(1)
     for _ in range(500):
-        head = draw.choice(
-            [b"", b"\0\0", b"\0\0\x08", b"\0\0\x0d\x01", b"\x1f\x8b", b"\x1f\x8b\x08\0", b"<", b"5,"]
-        )
+        head = draw.choice([b"", b"\0\0", b"\0\0\x08", b"\0\0\x0d\x01", b"\x1f\x8b", b"\x1f\x8b\x08\0", b"<", b"5,"])
         stored(path, head + draw.randbytes(draw.randrange(60)))
         with pytest.raises(GlassnetError):
             read_idx(path, max_bytes=2**20)
@@ -359,9 +353,7 @@ def test_dimension_too_long_for_the_header(path: Path) -> None:
         write_idx(path, np.broadcast_to(np.uint8(0), (2**32,)))
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_idx(path, np.array([1], np.uint8))
     before = path.read_bytes()
 

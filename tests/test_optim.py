@@ -292,9 +292,7 @@ def test_adam_without_momentum_is_rmsprop_with_its_correction_put_into_the_rate(
     # lr g / (sqrt(v / (1 - rho^t)) + eps) = lr sqrt(1 - rho^t) g / (sqrt(v) + eps sqrt(1 - rho^t))
     rho, epsilon, g = 0.95, 1e-30, np.where(GRADIENTS == 0, 1e-5, GRADIENTS)
     adam = walk(Adam(0.01, 0.0, rho, epsilon), RECORDED["theta0"], g)
-    rmsprop = walk(
-        RMSprop(lambda step: 0.01 * (1 - rho ** (step + 1)) ** 0.5, rho, epsilon), RECORDED["theta0"], g
-    )
+    rmsprop = walk(RMSprop(lambda step: 0.01 * (1 - rho ** (step + 1)) ** 0.5, rho, epsilon), RECORDED["theta0"], g)
     np.testing.assert_allclose(adam, rmsprop, rtol=1e-11, atol=1e-12)
 
 
@@ -527,9 +525,7 @@ def test_senseless_arguments_are_refused_by_name(make, name):
 def test_vectors_that_do_not_fit_the_state_are_refused(make, theta, g):
     optimizer = make()
     optimizer.allocate(3, np.float64)
-    with pytest.raises(
-        ConfigError, match=r"allocated for 3 parameters of float64, but .*; call allocate\(\) .*\.$"
-    ):
+    with pytest.raises(ConfigError, match=r"allocated for 3 parameters of float64, but .*; call allocate\(\) .*\.$"):
         optimizer.step(theta, g)
     assert optimizer.steps == 0
 
@@ -547,7 +543,5 @@ def test_parameters_that_are_no_real_floats_are_refused(dtype):
     ids=["state", "moments", "restore"],
 )
 def test_without_state_there_is_a_sentence(make, ask):
-    with pytest.raises(
-        ConfigError, match=r"has no state yet; call allocate\(size, dtype\) or step once first"
-    ):
+    with pytest.raises(ConfigError, match=r"has no state yet; call allocate\(size, dtype\) or step once first"):
         ask(make())

@@ -141,9 +141,7 @@ def test_types_that_networks_do_not_use(dtype: object) -> None:
         Preprocessing().apply(PIXELS, dtype=dtype)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "out", [np.empty((4, 64), np.float32), np.empty((4, 8, 8)), np.empty((8, 8, 4), np.float32).T]
-)
+@pytest.mark.parametrize("out", [np.empty((4, 64), np.float32), np.empty((4, 8, 8)), np.empty((8, 8, 4), np.float32).T])
 def test_out_that_does_not_fit(out: np.ndarray) -> None:
     with pytest.raises(ConfigError, match="C-contiguous"):
         Preprocessing().apply(PIXELS, out=out)

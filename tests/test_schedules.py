@@ -21,9 +21,7 @@ parts = st.floats(0.0, 1.0)
 def cosines(draw):
     warmup = draw(st.integers(0, 60))
     learning_rate = draw(rates)
-    return Cosine(
-        learning_rate, warmup + draw(st.integers(2, 200)), warmup, final=draw(parts) * learning_rate
-    )
+    return Cosine(learning_rate, warmup + draw(st.integers(2, 200)), warmup, final=draw(parts) * learning_rate)
 
 
 one_cycles = st.builds(

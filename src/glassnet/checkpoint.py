@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from glassnet.data import Preprocessing
-from glassnet.errors import GlassnetError, MissingFileError, ModelFileError
+from glassnet.errors import ConfigError, GlassnetError, MissingFileError, ModelFileError
 from glassnet.files import whole_file
 from glassnet.initializers import INITIALIZERS
 from glassnet.layers import LAYERS
@@ -48,6 +48,8 @@ def describe(spec: Any) -> dict[str, Any]:
     >>> describe(Dense(3))
     {'type': 'Dense', 'units': 3, 'weights': {'type': 'GlorotUniform'}, 'bias': {'type': 'Zeros'}}
     """
+    if _KINDS.get(type(spec).__name__) is not type(spec):
+        raise ConfigError(f"{spec!r:.80} is of a kind of your own, which a model file can not hold.")
     values = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
     return {"type": type(spec).__name__} | {
         name: describe(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()
@@ -97,6 +99,10 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     ------
     MissingFileError
         If the folder does not exist.
+    ConfigError
+        If a layer is none of glassnet's own, which no file can hold.
+    OSError
+        If the system does not let it be written.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -112,7 +118,10 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
         "class_names": None if model.class_names is None else list(model.class_names),
     }
     with whole_file(path) as temporary:
-        save_file(_tensors(network), temporary, {"glassnet": json.dumps(metadata)})
+        try:
+            save_file(_tensors(network), temporary, {"glassnet": json.dumps(metadata)})
+        except SafetensorError as error:
+            raise OSError(f"{path} could not be written ({error})") from None
 
 
 def _tensors(network: Network) -> dict[str, Any]:
@@ -134,6 +143,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         If it is damaged, was not written by glassnet, or contradicts itself.
     """
     path = Path(path)
+    if path.is_dir():
+        raise MissingFileError(f"{path} is a folder: name the model file inside it.")
     if not path.is_file():
         raise MissingFileError(f"{path}: there is no such model file.")
     try:
@@ -142,9 +153,16 @@ def load_model(path: str | os.PathLike[str]) -> Model:
             _fill(model.network, file)
     except SafetensorError as error:
         raise ModelFileError(f"{path} is no safetensors file, or is damaged ({error}).") from None
+    except RecursionError:
+        raise ModelFileError(f"{path}: its architecture is nested too deeply.") from None
     except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from None
+        raise ModelFileError(f"{path}: {_one_sentence(str(error))}") from None
     return model
+
+
+def _one_sentence(text: str) -> str:
+    """Make one line of bearable length, since what a file holds may be anything."""
+    return " ".join(text.split())[:300].rstrip(".") + "."
 
 
 def _model(text: str | None) -> Model:
@@ -171,12 +189,12 @@ def _model(text: str | None) -> Model:
     if not all(type(spec) in LAYERS.values() for spec in specs) or type(loss) not in LOSSES.values():
         raise ModelFileError("its layers or its loss are of the wrong kind.")
     try:
-        _bound(specs, tuple(shape))
-        network = Network(specs, shape, dtype=dtype)
+        size = _bound(specs, tuple(shape))
+        network = Network(specs, shape, dtype=dtype, theta=np.zeros(size, dtype))  # zeros take no memory until written
         loss.check_output(type(specs[-1]).__name__)
         preprocessing = Preprocessing(**_mapping(metadata.get("preprocessing")))
         preprocessing.check_features(network.input_shape)
-    except (TypeError, GlassnetError) as error:
+    except (TypeError, ValueError, OverflowError, MemoryError) as error:
         raise ModelFileError(f"its parts do not fit together: {error}") from None
     outputs = network.output_shape[-1]
     if names is not None and len(names) != (2 if outputs == 1 else outputs):
@@ -195,13 +213,16 @@ def _mapping(value: Any) -> dict[str, Any]:
     return value
 
 
-def _bound(specs: list[Any], shape: tuple[int, ...]) -> None:
-    total = 0
+def _bound(specs: list[Any], shape: tuple[int, ...]) -> int:
+    """Return the number of trained parameters, if there are not too many."""
+    trained = saved = 0
     for spec in specs:
-        total += sum(param.size for param in (spec.params(shape) | spec.state(shape)).values())
+        trained += sum(param.size for param in spec.params(shape).values())
+        saved += sum(param.size for param in spec.state(shape).values())
         shape = spec.output_shape(shape)
-    if total > MAX_PARAMETERS:
-        raise ModelFileError(f"{total} parameters are more than {MAX_PARAMETERS}, the most that is read.")
+    if trained + saved > MAX_PARAMETERS:
+        raise ModelFileError(f"it wants more than {MAX_PARAMETERS} parameters, the most that is read.")
+    return trained
 
 
 def _fill(network: Network, file: Any) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from glassnet.data import DataSet, load
 from glassnet.errors import ConfigError
@@ -15,16 +17,20 @@ from glassnet.layers import ACTIVATIONS, Dense, Flatten, Layer
 from glassnet.losses import LOSSES, Loss
 from glassnet.network import Network
 from glassnet.optim import OPTIMIZERS, Optimizer
-from glassnet.schedules import Constant, Cosine, OneCycle, Schedule, Step
-from glassnet.training import Training
+from glassnet.schedules import Constant, Cosine, OneCycle, Schedule, Step, check_count
+from glassnet.training import Listener, Result, Training, follow
 
-LEARNING_RATES = {"sgd": 0.5, "momentum": 0.05, "adagrad": 0.02, "rmsprop": 0.002, "adam": 0.005}
-"""Peak learning rates for the default network and schedule, chosen on the validation images (docs/optimizers.md)."""
+LEARNING_RATES = {"sgd": 0.8, "momentum": 0.1, "adagrad": 0.1, "rmsprop": 0.003, "adam": 0.005}
+"""Peak learning rates for the default network and schedule, chosen on the validation images (docs/decisions/0008)."""
 
 OUTPUTS = {"softmax-crossentropy": "softmax", "sigmoid-crossentropy": "sigmoid", "mse": "sigmoid"}
 """The output activation that goes with each loss, where classes are to be told apart."""
 
 RECTIFIERS = ("relu", "leaky-relu", "elu", "gelu", "silu", "softplus")
+
+ONE_THREAD_UP_TO = 200
+"""Batches up to this size train with one BLAS thread: a second one gains little there, and on a busy machine the two
+wait for each other (docs/decisions/0009)."""
 
 SCHEDULES = ("constant", "step", "cosine", "onecycle")
 
@@ -36,6 +42,10 @@ SETTINGS = {
     "adam": ("beta1", "beta2", "epsilon"),
 }
 """Which settings each optimizer has besides the learning rate."""
+
+
+MOST_UNITS = 1_000_000
+"""The widest hidden layer that is taken for meant."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class RunConfig:
         after a warm-up of a twentieth; "onecycle", up for three tenths and down to zero
     batch_size : samples a step, or "full"
     epochs, max_steps, shuffle, seed : see `training.Training`
+    threads : that BLAS may use; None: one for batches of up to `ONE_THREAD_UP_TO`, else as many as it likes
 
     Raises
     ------
@@ -97,6 +108,7 @@ class RunConfig:
     max_steps: int | None = None
     shuffle: bool = True
     seed: int = 0
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         for what, value, names in (
@@ -114,8 +126,19 @@ class RunConfig:
                 raise ConfigError(
                     f"{name} is no setting of {self.optimizer}, but of {' and '.join(users)}; leave it out."
                 )
+        if not isinstance(self.hidden, tuple) or not all(
+            isinstance(width, int) and 1 <= width <= MOST_UNITS for width in self.hidden
+        ):
+            raise ConfigError(
+                f"the widths of the hidden layers must be whole numbers of 1 to {MOST_UNITS:,}, "
+                f"not {self.hidden!r:.80}."
+            )
         if not isinstance(self.batch_size, int) and self.batch_size != "full":
             raise ConfigError(f'the batch size must be a whole number or "full", not {self.batch_size!r}.')
+        for name in ("epochs", "seed"):
+            check_count(name, getattr(self, name), least=0)
+        if self.max_steps is not None:
+            check_count("max_steps", self.max_steps, least=0)
         self._initializer("hidden")
         self.make_loss()
         self._rule(Constant(1.0))
@@ -126,8 +149,12 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
-        """Return the configuration that `to_dict` wrote."""
-        return cls(**{**values, "hidden": tuple(values["hidden"])})
+        """Return the configuration that `to_dict` wrote; what is left out takes its default."""
+        odd = set(values) - {field.name for field in dataclasses.fields(cls)}
+        if odd:
+            raise ConfigError(f"a configuration has no {', '.join(sorted(map(str, odd)))}.")
+        hidden = values.get("hidden", cls.hidden)
+        return cls(**{**values, "hidden": tuple(hidden) if isinstance(hidden, list) else hidden})
 
     def resolved(self, data: DataSet) -> RunConfig:
         """Return the same run with every default spelled out, so that it stays the same when defaults change."""
@@ -137,8 +164,14 @@ class RunConfig:
             validation=len(data.validation),
             output_activation=self.output_activation or OUTPUTS[self.loss],
             learning_rate=LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate,
+            threads=self.blas_threads(),
             **{name: getattr(rule, name) for name in SETTINGS[self.optimizer]},
         )
+
+    def blas_threads(self) -> int | None:
+        """Return how many threads BLAS may use; None leaves it as it is. A fixed rule, since results depend on it."""
+        few = isinstance(self.batch_size, int) and self.batch_size <= ONE_THREAD_UP_TO
+        return 1 if self.threads is None and few else self.threads
 
     def load_data(self) -> DataSet:
         """Load the data."""
@@ -179,6 +212,11 @@ class RunConfig:
             validate=self.validate,
             seed=self.seed,
         )
+
+    def follow(self, training: Training, listeners: Iterable[Listener] = ()) -> Result:
+        """Drive a run that `make_training` made to its end, on the BLAS threads that it may use."""
+        with threadpool_limits(self.blas_threads(), user_api="blas"):
+            return follow(training, listeners)
 
     def _initializer(self, where: str) -> Initializer:
         if self.initializer == "auto":

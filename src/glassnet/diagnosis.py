@@ -16,7 +16,8 @@ def all_finite(vector: NDArray[Any]) -> bool:
 
     A product of the vector with itself says so in one fast pass; only if that overflows is each number looked at.
     """
-    return bool(np.isfinite(np.dot(vector, vector))) or bool(np.isfinite(vector).all())
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.dot(vector, vector))) or bool(np.isfinite(vector).all())
 
 
 def first_bad_number(network: Network, ws: Workspace) -> str | None:
@@ -47,7 +48,7 @@ def _in_order(network: Network, ws: Workspace) -> Iterator[tuple[str, NDArray[An
         if "y" in vars(space):
             yield f"the output of {name}", space.y
     yield "the gradient of the loss", ws.current.dy
-    for name, space, grads in reversed(list(zip(names, spaces, network.grads, strict=True))):
+    for name, space, grads in reversed(list(zip(names, spaces, network.grads, strict=True))[: ws.top + 1]):
         for which, grad in vars(grads).items():
             yield f"the gradient of {name}.{which}", grad
         if "dx" in vars(space):

@@ -89,14 +89,16 @@ def relu(z: Array, out: Array | None = None, scratch: Array | None = None) -> Ar
 def relu_derivative(y: Array, out: Array | None = None, scratch: Array | None = None) -> Array:
     """f'(z) = 1 where y > 0, else 0; at the kink z = 0 the slope is taken as 0."""
     slope, _ = _room(y, out, scratch)
-    return np.greater(y, 0.0, out=slope)
+    np.greater(y, 0.0, out=slope)
+    return slope
 
 
 def leaky_relu(z: Array, alpha: float, out: Array | None = None, scratch: Array | None = None) -> Array:
     """Leaky rectifier, y = z for z > 0, alpha z otherwise, 0 <= alpha < 1 (Maas, Hannun and Ng, 2013)."""
     y, scratch = _room(z, out, scratch, SCRATCH["leaky_relu"])
     np.multiply(z, alpha, out=scratch[0])
-    return np.maximum(z, scratch[0], out=y)  # y = max(z, alpha z)
+    np.maximum(z, scratch[0], out=y)  # y = max(z, alpha z)
+    return y
 
 
 def leaky_relu_derivative(y: Array, alpha: float, out: Array | None = None, scratch: Array | None = None) -> Array:
@@ -217,7 +219,8 @@ def normal_tail(a: Array, out: Array | None = None, scratch: Array | None = None
     np.exp(u, out=u)
     p *= u
     np.add(a, 1.0, out=u)
-    return np.divide(p, u, out=tail)
+    np.divide(p, u, out=tail)
+    return tail
 
 
 def gelu(z: Array, out: Array | None = None, scratch: Array | None = None) -> Array:
@@ -278,7 +281,7 @@ def softmax(z: Array, out: Array | None = None, row: Array | None = None) -> Arr
 
 
 def softmax_backward(y: Array, dy: Array, out: Array | None = None, row: Array | None = None) -> Array:
-    """dL/dz_c = y_c (dL/dy_c - sum_k dL/dy_k y_k), the Jacobian of softmax applied to dL/dy; out must not be dy."""
+    """dL/dz_c = y_c (dL/dy_c - sum_k dL/dy_k y_k), the Jacobian of softmax applied to dL/dy; out must be neither."""
     dz = np.empty_like(y) if out is None else out
     row = np.empty((len(y), 1), y.dtype) if row is None else row
     np.multiply(dy, y, out=dz)

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassnet.errors import ConfigError
-from glassnet.losses import Loss, dense_targets
-from glassnet.model import default_loss
+from glassnet.losses import Loss, default_loss, dense_targets
 from glassnet.network import Network, Workspace
 
 EVERY_ENTRY_UP_TO = 500
@@ -30,6 +29,9 @@ class GradientReport:
     ----------
     directions : largest |numeric - g.v| over the random directions, divided by the norm of the array's gradient
     entries : norm of (numeric - g) over the norm of g; empty if entries were not tested one by one
+
+    An array's norm counts as at least 1e-4 of the whole gradient's: where nothing depends on an array, such as a bias
+    before a batch normalization, its gradient is rounding alone.
     """
 
     directions: dict[str, float]
@@ -37,8 +39,8 @@ class GradientReport:
 
     @property
     def worst(self) -> float:
-        """The largest of all errors."""
-        return max([*self.directions.values(), *self.entries.values()])
+        """The largest of all errors; NaN if any is, as where a layer left a gradient unwritten."""
+        return float(np.max([0.0, *self.directions.values(), *self.entries.values()]))
 
     def __str__(self) -> str:
         rows = [f"{name:<16}{error:>12.1e}   random directions" for name, error in self.directions.items()]
@@ -90,8 +92,9 @@ def check_gradients(
     """
     if network.dtype != np.float64:
         raise ConfigError('the gradient check needs a network in float64: make it with dtype="float64".')
-    loss = loss or default_loss(network)
-    loss.check_output(type(network.layers[-1]).__name__)
+    output = type(network.layers[-1]).__name__
+    loss = loss or default_loss(output)
+    loss.check_output(output)
     fused = loss.fused_with is not None
     x = np.ascontiguousarray(x, np.float64)
     dense = dense_targets(t, network.output_shape[0], np.float64)
@@ -117,20 +120,25 @@ def check_gradients(
         network.theta[where] = before
         return (above - below) / (2 * epsilon)
 
+    floor = 1e-4 * float(np.linalg.norm(grad))
     rng = np.random.default_rng(seed)
     along: dict[str, float] = {}
     entries: dict[str, float] = {}
     every_entry = network.layout.size <= EVERY_ENTRY_UP_TO if every_entry is None else every_entry
-    for slot in reversed(network.layout.slots):
-        name, where = f"{network.names[slot.layer]}.{slot.name}", slot.slice
-        g = grad[where]
-        scale = float(np.linalg.norm(g)) or 1.0
-        vs = rng.choice([-1.0, 1.0], (directions, g.size))
-        along[name] = max(abs(numeric(v, where) - float(g @ v)) for v in vs) / scale
-        if every_entry:
-            one_by_one = np.array([numeric(np.ones(1), slice(i, i + 1)) for i in range(where.start, where.stop)])
-            entries[name] = float(np.linalg.norm(one_by_one - g)) / scale
-    network.state[:] = state
+    theta = network.theta.copy()
+    try:
+        for slot in reversed(network.layout.slots):
+            name, where = f"{network.names[slot.layer]}.{slot.name}", slot.slice
+            g = grad[where]
+            scale = max(float(np.linalg.norm(g)), floor) or 1.0
+            vs = rng.choice([-1.0, 1.0], (directions, g.size))
+            along[name] = max(abs(numeric(v, where) - float(g @ v)) for v in vs) / scale
+            if every_entry:
+                one_by_one = np.array([numeric(np.ones(1), slice(i, i + 1)) for i in range(where.start, where.stop)])
+                entries[name] = float(np.linalg.norm(one_by_one - g)) / scale
+    finally:
+        network.theta[:] = theta
+        network.state[:] = state
     return GradientReport(along, entries)
 
 

@@ -58,7 +58,8 @@ class Layer:
     """Base of all layers, and their contract; this one passes everything through.
 
     `forward` returns y and may leave in `ws` what `backward` needs (``ws.x`` is set for it). `backward` overwrites
-    every gradient in `g` and returns dL/dx. Both write into the buffers that the layer asked for.
+    every gradient in `g` and returns dL/dx. Both write into the buffers that the layer asked for; the one that forward
+    returns is called ``y``, the one that backward returns ``dx``.
     """
 
     keeps_output: ClassVar[bool] = False
@@ -166,7 +167,7 @@ class Dense(Layer):
 
     def forward(self, p: Views, x: Array, ws: LayerSpace) -> Array:
         """y = x W + b."""
-        y = np.dot(x, p.W, out=ws.y)  # (N,I)(I,O) -> (N,O)   x W
+        y: Array = np.dot(x, p.W, out=ws.y)  # (N,I)(I,O) -> (N,O)   x W
         y += p.b  #                                           x W + b
         return y
 
@@ -176,7 +177,8 @@ class Dense(Layer):
         np.add.reduce(dy, axis=0, out=g.b)  # -> (O,)         dL/db = sum_n dy_n
         if not ws.needs_dx:
             return None
-        return np.dot(dy, p.W.T, out=ws.dx)  # (N,O)(O,I) -> (N,I)   dL/dx = dy W^T
+        dx: Array = np.dot(dy, p.W.T, out=ws.dx)  # (N,O)(O,I) -> (N,I)   dL/dx = dy W^T
+        return dx
 
 
 @dataclass(frozen=True)
@@ -222,11 +224,13 @@ class Dropout(Layer):
         rows = ws.mask.reshape(len(x), -1)  # (N, ...) -> (N, I)
         np.greater_equal(ws.u[:, : rows.shape[1]], self.rate, out=rows)
         ws.mask *= 1.0 / (1.0 - self.rate)  # m = [u >= rate] / (1 - rate)
-        return np.multiply(x, ws.mask, out=ws.y)  # y = x m
+        y: Array = np.multiply(x, ws.mask, out=ws.y)  # y = x m
+        return y
 
     def backward(self, p: Views, g: Views, dy: Array, ws: LayerSpace) -> Array:
         """dL/dx = dy m."""
-        return np.multiply(dy, ws.mask, out=ws.dx)
+        dx: Array = np.multiply(dy, ws.mask, out=ws.dx)
+        return dx
 
 
 @dataclass(frozen=True)
@@ -262,7 +266,8 @@ class Activation(Layer):
     def backward(self, p: Views, g: Views, dy: Array, ws: LayerSpace) -> Array:
         """dL/dx = dL/dy f'(x)."""
         self.df(ws.x if self.keeps_input else ws.y, *self.constants, out=ws.slope, scratch=ws.scratch)
-        return np.multiply(dy, ws.slope, out=ws.dx)
+        dx: Array = np.multiply(dy, ws.slope, out=ws.dx)
+        return dx
 
 
 @dataclass(frozen=True)

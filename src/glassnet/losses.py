@@ -53,13 +53,23 @@ def dense_targets(t: Array, outputs: int, dtype: Any = np.float32) -> Array:
     if t.ndim != 1 or (t.size and not 0 <= int(t.min()) <= int(t.max()) < units):
         raise ConfigError(
             f"integer targets must be one number a sample from 0 to {units - 1}, since the network has {outputs} "
-            f"outputs; these have shape {t.shape} and go from {t.min()} to {t.max()}."
+            f"outputs; these have shape {t.shape}" + (f" and go from {t.min()} to {t.max()}." if t.size else ".")
         )
     if outputs == 1:
         return t[:, np.newaxis].astype(dtype)
     dense = np.zeros((len(t), outputs), dtype)
     dense[np.arange(len(t)), t] = 1.0
     return dense
+
+
+def _check_shape(o: Array, t: Array) -> None:
+    if t.shape != o.shape and t.shape != o.shape[:1]:
+        raise ConfigError(f"targets of shape {t.shape} do not fit outputs of shape {o.shape}.")
+
+
+def _refuse_rows(wrong: Array, why: str) -> None:
+    if wrong.any():
+        raise ConfigError(f"the dense targets of row {int(np.argmax(wrong))} (from 0) {why}.")
 
 
 @dataclass(frozen=True)
@@ -69,8 +79,13 @@ class Loss:
     Parameters
     ----------
     reduction : {"mean", "sum"}
-        Over the samples of a batch: "mean" divides by the number of samples (by the sum of the weights where there are
-        any), "sum" does not divide.
+        Over the samples of a batch: "mean" divides by their number (where there are weights: by their sum), "sum" does
+        not divide.
+
+    Notes
+    -----
+    Whoever trains in small batches with weights should pass the norm n w, with w the mean weight of all samples:
+    dividing each batch by its own weights would cancel them, in a batch of one entirely. Training does so.
     """
 
     reduction: Literal["mean", "sum"] = "mean"
@@ -110,11 +125,20 @@ most wrong; use softmax-crossentropy.
         if reason is not None:
             raise ConfigError(f"{self.name} does not go with a {activation} output: {reason}.")
 
+    def check_targets(self, t: Array) -> None:
+        """Refuse dense targets (N, O) for which the gradient o - t would not be that of the loss.
+
+        Raises
+        ------
+        ConfigError
+            Naming the first row at fault, from 0.
+        """
+
     def normalizer(self, n: int, weights: Array | None = None) -> float:
-        """Return what the sum over `n` samples is divided by."""
+        """Return what the sum over `n` samples is divided by; 1 where there is nothing to divide."""
         if self.reduction == "sum":
             return 1.0
-        return float(n) if weights is None else float(weights.sum(dtype=np.float64))
+        return float(n if weights is None else weights.sum(dtype=np.float64)) or 1.0
 
     def per_sample(self, z: Array, t: Array) -> Array:
         """Return the loss of each sample, shape (N,), from scores (outputs, where the loss is not fused)."""
@@ -122,6 +146,7 @@ most wrong; use softmax-crossentropy.
 
     def value(self, z: Array, t: Array, weights: Array | None = None, norm: float | None = None) -> float:
         """Return L = sum_n w_n L_n / norm, from scores (outputs, where the loss is not fused)."""
+        _check_shape(z, t)
         each = self.per_sample(z, t)
         total = each.sum(dtype=np.float64) if weights is None else np.dot(each.astype(np.float64), weights)
         return float(total) / (self.normalizer(len(each), weights) if norm is None else norm)
@@ -145,9 +170,10 @@ most wrong; use softmax-crossentropy.
         out : (N, O) room for the result, may be `o`
         """
         norm = self.normalizer(len(o), weights) if norm is None else norm
+        _check_shape(o, t)
         if t.ndim == 1:
             t = dense_targets(t, o.shape[1], o.dtype)
-        dy = np.subtract(o, t, out=out)  # (N, O)
+        dy: Array = np.subtract(o, t, out=np.empty_like(o) if out is None else out)  # (N, O)
         if weights is not None:
             dy *= weights[:, np.newaxis]
         if norm != 1.0:
@@ -174,10 +200,15 @@ class SoftmaxCrossEntropy(Loss):
         "Sigmoid": "its outputs do not sum to one; use sigmoid-crossentropy, or a Softmax output"
     }
 
+    def check_targets(self, t: Array) -> None:
+        """Refuse rows that are no probabilities: o - t is the gradient only where they sum to one."""
+        wrong = (t < 0).any(axis=1) | (np.abs(t.sum(axis=1, dtype=np.float64) - 1.0) > 1e-3)
+        _refuse_rows(wrong, "are no probabilities that sum to 1, as softmax-crossentropy needs them")
+
     def per_sample(self, z: Array, t: Array) -> Array:
         """Return log sum_c exp(z_c) - sum_c t_c z_c for each sample."""
-        top = z.max(axis=1)
-        log_sum = np.log(np.exp(z - top[:, np.newaxis]).sum(axis=1)) + top
+        z = z - z.max(axis=1, keepdims=True)  # changes no probability
+        log_sum = np.log(np.exp(z).sum(axis=1))
         if t.ndim == 1:
             chosen: Array = z[np.arange(len(z)), t]
             return np.asarray(log_sum - chosen)
@@ -198,6 +229,11 @@ class SigmoidCrossEntropy(Loss):
         "Softmax": "it asks each unit its own yes-or-no question, and a softmax couples them; "
         "use softmax-crossentropy, or a Sigmoid output"
     }
+
+    def check_targets(self, t: Array) -> None:
+        """Refuse what is not between no (0) and yes (1)."""
+        wrong: Array = np.any((t < 0) | (t > 1), axis=1)
+        _refuse_rows(wrong, "are not between 0 and 1, as sigmoid-crossentropy needs them")
 
     def per_sample(self, z: Array, t: Array) -> Array:
         """Return sum_k softplus(z_k) - t_k z_k for each sample."""
@@ -234,3 +270,14 @@ LOSSES: dict[str, type[Loss]] = {
     "mse": MeanSquaredError,
 }
 """The losses by the names that the command line uses."""
+
+
+def default_loss(activation: str) -> Loss:
+    """Return the loss that goes with an output activation: its cross-entropy, otherwise the squared error.
+
+    Examples
+    --------
+    >>> default_loss("Softmax")
+    SoftmaxCrossEntropy(reduction='mean')
+    """
+    return next((kind() for kind in LOSSES.values() if kind.fused_with == activation), MeanSquaredError())

@@ -12,19 +12,13 @@ from glassnet import metrics
 from glassnet.data import Preprocessing, Samples
 from glassnet.errors import ConfigError
 from glassnet.layers import Sigmoid, Softmax
-from glassnet.losses import Loss, MeanSquaredError, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from glassnet.losses import Loss
 from glassnet.network import Network, Workspace
 
 Array = NDArray[Any]
 
 EVALUATION_BATCH = 1000
 """Samples that are evaluated at a time."""
-
-
-def default_loss(network: Network) -> Loss:
-    """Return the loss that goes with the last layer: softmax or sigmoid cross-entropy, otherwise squared error."""
-    last = type(network.layers[-1])
-    return {Softmax: SoftmaxCrossEntropy, Sigmoid: SigmoidCrossEntropy}.get(last, MeanSquaredError)()
 
 
 @dataclass(frozen=True)
@@ -55,6 +49,7 @@ class Model:
     Examples
     --------
     >>> from glassnet.layers import Dense
+    >>> from glassnet.losses import SoftmaxCrossEntropy
     >>> network = Network([Dense(10), Softmax()], input_shape=4)
     >>> model = Model(network, Preprocessing(scale=1 / 255), tuple("0123456789"), SoftmaxCrossEntropy())
     >>> model.predict_proba(np.zeros((2, 4), np.uint8)).shape
@@ -75,17 +70,20 @@ class Model:
             If the features do not have the network's input shape.
         """
         features = np.asarray(features)
+        self._check_shape(features)
+        parts = [
+            self.network.predict(self.preprocessing.apply(features[i : i + EVALUATION_BATCH], dtype=self.network.dtype))
+            for i in range(0, len(features), EVALUATION_BATCH)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, *self.network.output_shape), self.network.dtype)
+
+    def _check_shape(self, features: Array) -> None:
         shape = self.network.input_shape
         if features.shape[1:] != shape:
             raise ConfigError(
                 f"this model reads samples of shape {shape}, that is an array of shape (N, "
                 f"{', '.join(map(str, shape))}), not {features.shape}."
             )
-        parts = [
-            self.network.predict(self.preprocessing.apply(features[i : i + EVALUATION_BATCH], dtype=self.network.dtype))
-            for i in range(0, len(features), EVALUATION_BATCH)
-        ]
-        return np.concatenate(parts) if parts else np.empty((0, *self.network.output_shape), self.network.dtype)
 
     def predict_proba(self, features: Array) -> Array:
         """Return the probability of each class (N, C).
@@ -106,7 +104,14 @@ class Model:
         return outputs if self.class_names is None else metrics.predicted_class(outputs)
 
     def evaluate(self, samples: Samples) -> Evaluation:
-        """Return mean loss and accuracy on samples with raw features; sample weights count."""
+        """Return mean loss and accuracy on samples with raw features; sample weights count in the loss.
+
+        Raises
+        ------
+        ConfigError
+            If there are no samples, or they do not have the network's input shape.
+        """
+        self._check_shape(samples.features)
         return evaluate(self, samples, Workspace(self.network, _evaluation_batch(samples), train=False))
 
 
@@ -164,7 +169,8 @@ class Tally:
     def _judge(self, scores: Array, index: Array | slice) -> None:
         t = self._samples.targets[index]
         weights = None if self._samples.weights is None else self._samples.weights[index]
-        self._loss_sum += self._loss.value(scores, t, weights, 1.0)
+        with np.errstate(all="ignore"):  # what overflows shows in the loss
+            self._loss_sum += self._loss.value(scores, t, weights, 1.0)
         self._weight_sum += len(scores) if weights is None else float(weights.sum(dtype=np.float64))
         self._count += len(scores)
         if self._classes:
@@ -181,8 +187,9 @@ def evaluate(model: Model, samples: Samples, ws: Workspace) -> Evaluation:
     """Evaluate in a workspace that is at hand, see `Model.evaluate`."""
     network = model.network
     tally = Tally(model.loss, samples, network.output_shape[0], network.dtype)
-    for start in range(0, len(samples), ws.batch_size):
-        part = slice(start, min(start + ws.batch_size, len(samples)))
-        outputs = network.forward(model.preprocessing.apply(samples.features[part], dtype=network.dtype), ws)
-        tally.add(ws.scores if model.loss.fused_with else outputs, part)
-    return tally.result()
+    with np.errstate(all="ignore"):
+        for start in range(0, len(samples), ws.batch_size):
+            part = slice(start, min(start + ws.batch_size, len(samples)))
+            outputs = network.forward(model.preprocessing.apply(samples.features[part], dtype=network.dtype), ws)
+            tally.add(ws.scores if model.loss.fused_with else outputs, part)
+        return tally.result()

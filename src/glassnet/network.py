@@ -65,7 +65,7 @@ class Network:
         theta: Array | None = None,
     ) -> None:
         self.layers = tuple(layers)
-        self.input_shape = (input_shape,) if isinstance(input_shape, int) else tuple(int(side) for side in input_shape)
+        self.input_shape = tuple(int(side) for side in np.atleast_1d(input_shape))
         self.dtype = np.dtype(dtype)
         self._check()
         self.shapes = [self.input_shape]  # shapes[l] goes into layer l
@@ -84,7 +84,7 @@ class Network:
         if theta is None:
             self.initialize(seed)
         else:
-            self.state_layout.initialize(self.state, np.random.default_rng(seed))
+            self._initialize_state(seed)
 
     def _check(self) -> None:
         if not self.layers:
@@ -105,11 +105,16 @@ class Network:
             )
         return theta
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _copy, (self.layers, self.input_shape, self.theta, self.state)
+
     def initialize(self, seed: int) -> None:
         """Draw all parameters anew, first layer first, from `seed` alone."""
-        rng = np.random.default_rng([seed, 0])
-        self.layout.initialize(self.theta, rng)
-        self.state_layout.initialize(self.state, rng)
+        self.layout.initialize(self.theta, np.random.default_rng([seed, 0]))
+        self._initialize_state(seed)
+
+    def _initialize_state(self, seed: int) -> None:
+        self.state_layout.initialize(self.state, np.random.default_rng([seed, 2]))  # 1 is the order of the samples
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -144,8 +149,8 @@ class Network:
             lost afterwards
         """
         spaces = ws.current.spaces
-        top = len(self.layers) - (2 if skip_last else 1)
-        for i in range(top, ws.lowest - 1, -1):
+        ws.top = len(self.layers) - (2 if skip_last else 1)
+        for i in range(ws.top, ws.lowest - 1, -1):
             below = self.layers[i].backward(self.params[i], self.grads[i], dy, spaces[i])
             if below is None:
                 break
@@ -184,11 +189,11 @@ class Network:
         --------
         >>> from glassnet.layers import Dense, ReLU
         >>> print(Network([Dense(3), ReLU()], input_shape=2).summary())
-        Layer (type)       Output Shape      Param #
-        --------------------------------------------
-        dense_1 (Dense)    (N, 3)                  9
-        relu_1 (ReLU)      (N, 3)                  0
-        --------------------------------------------
+        Layer (type)      Output Shape      Param #
+        -------------------------------------------
+        dense_1 (Dense)   (N, 3)                  9
+        relu_1 (ReLU)     (N, 3)                  0
+        -------------------------------------------
         Trained parameters: 9 (36 bytes)
         """
         counts = [sum(param.size for param in params.values()) for params in self.layout.layers]
@@ -203,6 +208,13 @@ class Network:
         total = f"Trained parameters: {self.layout.size:,} ({self.theta.nbytes:,} bytes)"
         kept = [f"Saved, not trained: {self.state_layout.size:,}"] if self.state_layout.size else []
         return "\n".join([first, line, *rest, line, total, *kept])
+
+
+def _copy(layers: tuple[Layer, ...], input_shape: tuple[int, ...], theta: Array, state: Array) -> Network:
+    """Make what `copy` and `pickle` return: views into the copy's own vectors, which a plain deep copy tears off."""
+    network = Network(layers, input_shape, dtype=theta.dtype, theta=theta)
+    network.state[:] = state
+    return network
 
 
 @dataclass
@@ -246,6 +258,8 @@ class Workspace:
         trained = [i for i, params in enumerate(network.layout.layers) if params]
         self.lowest = trained[0] if trained else len(network.layers)
         """Index of the lowest layer with parameters: nothing at or below it computes dL/dx."""
+        self.top = len(network.layers) - 1
+        """Index of the highest layer that the last backward pass went through."""
         self._random = [CounterRandom(seed, i) for i in range(len(network.layers))] if train else []
         self._keep_all = keep_all
         self._memory: dict[tuple[int, str], Array] = {}
@@ -267,7 +281,8 @@ class Workspace:
         output: tuple[int, str] | None = None  # where the current layer's input lies; None: nobody may write there
         for i, layer in enumerate(layers):
             for name, buffer in wanted[i].items():
-                if buffer.over == "x" and output and i < len(layers) - 1 and not self._keep_all:
+                inside = buffer.over == "x" and i < len(layers) - 1 and not self._keep_all
+                if inside and output and self._alike(buffer, wanted[output[0]][output[1]]):
                     owners[i, name] = output
                 elif buffer.over != "dy":
                     owners[i, name] = (i, name)
@@ -286,6 +301,12 @@ class Workspace:
         if self.train:
             self._memory[-1, "dy"] = self._allocate(Buffer((self.batch_size, *self.network.output_shape)))
         return owners
+
+    def _alike(self, a: Buffer, b: Buffer) -> bool:
+        """Say whether one could lie in the memory of the other."""
+        return math.prod(a.shape) == math.prod(b.shape) and (a.dtype or self.network.dtype) == (
+            b.dtype or self.network.dtype
+        )
 
     def _allocate(self, buffer: Buffer) -> Array:
         return np.empty(math.prod(buffer.shape), buffer.dtype or self.network.dtype)

@@ -7,6 +7,7 @@ One calm style for all: white ground, thin lines, direct labels, and the two col
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,7 +51,7 @@ def learning_curve(history: History, title: str = "") -> Figure:
     draw_column(loss, history, "loss")
     draw_column(accuracy, history, "accuracy")
     if title:
-        figure.suptitle(title, fontsize=10, color=GREY)
+        figure.suptitle(title, fontsize=10, color=GREY, parse_math=False)
     return figure
 
 
@@ -93,5 +94,6 @@ def _calm(axes: Axes) -> None:
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure in the format of the path's ending, whole or not at all."""
-    with whole_file(path) as temporary:
+    with whole_file(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in another script is drawn as boxes
         figure.savefig(temporary)

@@ -24,7 +24,7 @@ class CounterRandom:
     """
 
     def __init__(self, seed: int, layer: int) -> None:
-        self._bits = np.random.Philox(key=[seed, layer])
+        self._bits = np.random.Philox(key=np.array([seed, layer], np.uint64))
         self._generator = np.random.Generator(self._bits)
         self._state: Any = self._bits.state
         self._counter: NDArray[np.uint64] = self._state["state"]["counter"]

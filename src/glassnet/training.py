@@ -24,8 +24,8 @@ from glassnet.data import DataSet
 from glassnet.data.batches import Batch, Batches
 from glassnet.diagnosis import all_finite, first_bad_number
 from glassnet.errors import ConfigError, DivergedError
-from glassnet.losses import Loss, dense_targets
-from glassnet.model import EVALUATION_BATCH, Evaluation, Model, Tally, default_loss, evaluate
+from glassnet.losses import Loss, default_loss, dense_targets
+from glassnet.model import EVALUATION_BATCH, Evaluation, Model, Tally, evaluate
 from glassnet.network import Network, Workspace
 from glassnet.optim import Adam, Optimizer
 
@@ -181,8 +181,9 @@ class Training:
 
     def __post_init__(self) -> None:
         network, data = self.network, self.data
-        loss = self.loss = self.loss or default_loss(network)
-        loss.check_output(type(network.layers[-1]).__name__)
+        output = type(network.layers[-1]).__name__
+        loss = self.loss = self.loss or default_loss(output)
+        loss.check_output(output)
         for what, value, least in (
             ("epochs", self.epochs, 0),
             ("max_steps", self.max_steps, 0),
@@ -200,10 +201,14 @@ class Training:
         outputs = network.output_shape[0]
         if data.classes is not None and outputs not in ({data.classes, 1} if data.classes == 2 else {data.classes}):
             raise ConfigError(f"{data.name} has {data.classes} classes, but the network has {outputs} outputs.")
+        targets = dense_targets(data.train.targets, outputs, network.dtype)
+        loss.check_targets(targets)
+        weights = data.train.weights
+        self._mean_weight = 1.0 if weights is None or loss.reduction == "sum" else float(weights.mean()) or 1.0
         self._batches = Batches(
             data.train,
             data.preprocessing,
-            dense_targets(data.train.targets, outputs, network.dtype),
+            targets,
             batch_size=self.batch_size,
             shuffle=self.shuffle,
             seed=self.seed,
@@ -266,7 +271,7 @@ class Training:
             training = self._tally.result()
             if not self._check():
                 error = self._replay()
-                self.stop(str(error))
+                self.stopped = str(error)
             validation = Evaluation(math.nan, None) if error or not self.validates else self._evaluate()
             row = self._row(training, validation)
             if self.number == self._batches.count:
@@ -298,14 +303,15 @@ class Training:
         """Forward, loss and backward of one batch; return the outputs."""
         ws.clock.step = self.step
         o = self.network.forward(batch.x, ws)
-        dy = self.model.loss.gradient(o, batch.t, batch.weights, out=ws.current.dy)
+        loss = self.model.loss
+        norm = loss.normalizer(len(o)) * self._mean_weight  # not the batch's own weights: those would cancel
+        dy = loss.gradient(o, batch.t, batch.weights, norm, out=ws.current.dy)
         self.network.backward(dy, ws, skip_last=self._fused)
         return o
 
     def _evaluate(self) -> Evaluation:
         begin = perf_counter()
-        with np.errstate(all="ignore"):
-            result = evaluate(self.model, self.data.validation, self._eval_ws)
+        result = evaluate(self.model, self.data.validation, self._eval_ws)
         self.evaluation_seconds += perf_counter() - begin
         return result
 
@@ -350,8 +356,11 @@ class Training:
         ws = Workspace(self.network, self._batches.batch_size, seed=self.seed, keep_all=True)
         with np.errstate(all="ignore"):
             while self.step < last:
+                if self.number == self._batches.count:
+                    self.epoch, self.number = self.epoch + 1, 0
                 before = self._snapshot()
-                self._gradient(self._batches.get(self.epoch, self.number), ws)
+                batch = self._batches.get(self.epoch, self.number)
+                self._gradient(batch, ws)
                 found = first_bad_number(self.network, ws)
                 if found is None:
                     self.optimizer.step(self.network.theta, self.network.grad)
@@ -362,8 +371,7 @@ class Training:
                     return self._diverged(found)
                 self.number += 1
                 self.step += 1
-                if self.number == self._batches.count:
-                    self.epoch, self.number = self.epoch + 1, 0
+                self.samples += len(batch.x)
         self._go_back(self._good)
         return self._diverged("a number that is not finite, which did not appear again when the steps were repeated")
 

@@ -58,7 +58,7 @@ def _version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> No
 )
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    r"""A neural network made of glass: learns handwritten digits with NumPy alone.
+    """A neural network made of glass: learns handwritten digits with NumPy alone.
 
     \b
     Examples:
@@ -89,10 +89,10 @@ def main(args: Sequence[str] | None = None) -> None:
         _say(str(error), args)
         status = 1
     except (click.Abort, KeyboardInterrupt):
-        _say("interrupted; nothing was saved.", args)
+        _say("interrupted before it was done.", args)
         status = 130
     except (OSError, MemoryError) as error:
-        _say(f"the system refused: {error or 'out of memory'}.", args)
+        _say(f"the system refused: {str(error) or 'out of memory'}.", args)
         status = 1
     except Exception as error:
         _say(

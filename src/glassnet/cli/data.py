@@ -8,9 +8,12 @@ from typing import Any
 import click
 
 
-@click.group("data")
-def command() -> None:
+@click.group("data", invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """Look at data."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @command.command("info", context_settings={"show_default": True})
@@ -24,7 +27,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def info(data: str, classes: int, validation: int | None, as_json: bool, debug: bool) -> int:
-    r"""Say what a data set holds: shapes, samples a class, range of the values.
+    """Say what a data set holds: shapes, samples a class, range of the values.
 
     \b
     Examples:

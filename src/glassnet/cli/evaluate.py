@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -30,7 +29,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def command(path: Path | None, data: str, split: str, validation: int | None, as_json: bool, debug: bool) -> int:
-    r"""Evaluate a saved model.
+    """Evaluate a saved model.
 
     \b
     Examples:
@@ -39,7 +38,7 @@ def command(path: Path | None, data: str, split: str, validation: int | None, as
       glassnet evaluate --split validation --json
     """
     from glassnet.checkpoint import load_model
-    from glassnet.cli.runs import latest_model
+    from glassnet.cli.runs import as_json_text, latest_model
     from glassnet.data import load
     from glassnet.errors import ConfigError
 
@@ -53,7 +52,7 @@ def command(path: Path | None, data: str, split: str, validation: int | None, as
     result = model.evaluate(samples)
     if as_json:
         facts = {"model": str(path), "data": loaded.name, "split": split, "samples": len(samples)}
-        click.echo(json.dumps(facts | {"accuracy": result.accuracy, "loss": result.loss}))
+        click.echo(as_json_text(facts | {"accuracy": result.accuracy, "loss": result.loss}))
         return 0
     accuracy = "" if result.accuracy is None else f"accuracy {100 * result.accuracy:.2f} %, "
     click.echo(f"{path} on the {len(samples):,} {split} samples of {loaded.name}: {accuracy}loss {result.loss:.4f}")

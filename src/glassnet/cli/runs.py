@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import time
@@ -10,6 +11,8 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import click
 
 from glassnet.cli import STARTED
 from glassnet.errors import MissingFileError, OutputExistsError
@@ -74,14 +77,27 @@ def make_folder(out: Path | None, force: bool) -> Path:
 
 
 def point_latest(folder: Path) -> None:
-    """Let ``runs/latest`` name `folder`: by a link, or by a text file where links do not work."""
-    RUNS.mkdir(exist_ok=True)
-    target = os.path.relpath(folder, RUNS)
+    """Let ``runs/latest`` name `folder`: by a link, or by a text file where links do not work.
+
+    A run does not fail where neither can be written; that is only said.
+    """
     try:
-        with whole_file(LATEST) as temporary:
-            temporary.symlink_to(target, target_is_directory=True)
-    except (OSError, NotImplementedError):
-        write_text(LATEST, target + "\n")
+        RUNS.mkdir(exist_ok=True)
+        target = _relative(folder.resolve(), RUNS.resolve())
+        try:
+            with whole_file(LATEST) as temporary:
+                temporary.symlink_to(target, target_is_directory=True)
+        except (OSError, NotImplementedError):
+            write_text(LATEST, target + "\n")
+    except OSError as error:
+        click.echo(f"glassnet: {LATEST} could not be made to name this run ({error}).", err=True)
+
+
+def _relative(folder: Path, start: Path) -> str:
+    try:
+        return os.path.relpath(folder, start)
+    except ValueError:  # another drive, on Windows
+        return str(folder)
 
 
 def latest_model() -> Path:
@@ -101,8 +117,19 @@ def latest_model() -> Path:
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write values as indented JSON; what is not a number becomes null."""
-    write_text(path, json.dumps(_plain(values), indent=2, allow_nan=False) + "\n")
+    """Write values as indented JSON, see `as_json_text`."""
+    write_text(path, as_json_text(values, indent=2) + "\n")
+
+
+def as_json_text(values: dict[str, Any], indent: int | None = None) -> str:
+    """Return values as JSON; what is not a finite number becomes null.
+
+    Examples
+    --------
+    >>> as_json_text({"loss": float("inf"), "steps": 3})
+    '{"loss": null, "steps": 3}'
+    """
+    return json.dumps(_plain(values), indent=indent, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
@@ -110,4 +137,4 @@ def _plain(value: Any) -> Any:
         return {name: _plain(v) for name, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
-    return None if isinstance(value, float) and value != value else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

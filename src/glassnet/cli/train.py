@@ -49,7 +49,7 @@ class BatchSize(click.ParamType[Any]):
 
 
 ACTIVATIONS = ["sigmoid", "relu", "tanh", "leaky-relu", "elu", "gelu", "silu", "softplus", "identity"]
-_RATES = "sgd 0.5, momentum 0.05, adagrad 0.02, rmsprop 0.002, adam 0.005"  # config.LEARNING_RATES, importing nothing
+_RATES = "sgd 0.8, momentum 0.1, adagrad 0.1, rmsprop 0.003, adam 0.005"  # config.LEARNING_RATES, importing nothing
 _above = click.FloatRange(min=0, min_open=True)
 _share = click.FloatRange(min=0, max=1, max_open=True)
 
@@ -105,12 +105,23 @@ _share = click.FloatRange(min=0, max=1, max_open=True)
     help="Learning rate over the run: constant; a tenth after each third; warm-up and cosine to zero; "
     "up for three tenths and down to zero.",
 )
-@click.option("--batch-size", type=BatchSize(), default=100, help='Samples a step; "full" takes all, 1 is stochastic.')
+@click.option(
+    "--batch-size",
+    type=BatchSize(),
+    metavar="N|full",
+    default=100,
+    help='Samples a step; "full" takes all, 1 is stochastic.',
+)
 @click.option("--epochs", type=click.IntRange(1), default=6, help="Passes over the training data.")
 @click.option("--max-steps", type=click.IntRange(1), help="Stop after so many steps.")
 @click.option("--no-shuffle", is_flag=True, help="Take the samples in the order of the file.")
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of everything random: one seed, one result."
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Processor cores that matrix products may use.  [default: 1 for batches of up to 200, else all]",
 )
 @click.option(
     "--out",
@@ -120,7 +131,7 @@ _share = click.FloatRange(min=0, max=1, max_open=True)
 @click.option("--force", is_flag=True, help="Replace results that are in --out already.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def command(out: Path | None, force: bool, debug: bool, no_validation: bool, no_shuffle: bool, **options: Any) -> int:
-    r"""Train a network and say how well it reads digits it has never seen.
+    """Train a network and say how well it reads digits it has never seen.
 
     With no options: 784-100-100-10 on the MNIST that comes along, in a few seconds. The folder of results gets
     model.safetensors, history.csv, learning-curve.png and result.json; runs/latest names the newest one.
@@ -145,7 +156,7 @@ def run(config: RunConfig, out: Path | None, force: bool) -> int:
     from glassnet.cli import runs
     from glassnet.errors import DivergedError
     from glassnet.listeners import CSVHistory, Progress, StopOnInterrupt
-    from glassnet.training import Listener, follow
+    from glassnet.training import Listener
 
     if out is not None:
         runs.check_free(out, force)
@@ -161,7 +172,7 @@ def run(config: RunConfig, out: Path | None, force: bool) -> int:
         listeners.append(Progress())
     failure = None
     try:
-        follow(training, listeners)
+        config.follow(training, listeners)
     except DivergedError as error:
         failure = error
     result = training.result()

@@ -1,0 +1,57 @@
+"""What several test files share: a place to write, and small data sets that a network can learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from glassnet import DataSet, from_arrays, write_idx
+
+
+def blobs(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Points around three corners of the plane, and which corner."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, n)
+    corners = np.array([[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]])
+    return corners[labels] + rng.normal(0.0, 0.5, (n, 2)), labels
+
+
+def pictures(n: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Noisy pictures of 6 x 5 pixels, each class with one bright pixel of its own, and their classes."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, n).astype(np.uint8)
+    images = rng.integers(0, 100, (n, 6, 5)).astype(np.uint8)
+    images[np.arange(n), labels % 6, labels // 2] = 255
+    return images, labels
+
+
+def write_idx_folder(folder: Path, train: int = 300, test: int = 60) -> Path:
+    """Write such pictures as the four files of a data set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, n, seed in (("train", train, 1), ("t10k", test, 2)):
+        images, labels = pictures(n, seed)
+        write_idx(folder / f"{name}-images-idx3-ubyte", images)
+        write_idx(folder / f"{name}-labels-idx1-ubyte", labels)
+    return folder
+
+
+@pytest.fixture
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def corners() -> DataSet:
+    """120 points in three classes, 100 to train and 20 to validate."""
+    return from_arrays(*blobs(120), validation=20, name="corners")
+
+
+@pytest.fixture(scope="session")
+def idx_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of IDX files with 300 training and 60 test samples, to be read only."""
+    return write_idx_folder(tmp_path_factory.mktemp("data") / "small")

@@ -1,0 +1,54 @@
+"""What the README and docs/regimes.md promise, on real MNIST: minutes of training, run with ``-m slow``."""
+
+import importlib.util
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from glassnet.config import RunConfig
+from glassnet.data import load
+from glassnet.listeners import StopAt
+
+pytestmark = pytest.mark.slow
+
+_SPEC = importlib.util.spec_from_file_location("regimes", Path(__file__).parent.parent / "benchmarks" / "regimes.py")
+regimes = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(regimes)
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return load("mnist")
+
+
+def test_default_run_reads_98_percent_over_five_seeds(mnist):
+    accuracies = []
+    for seed in range(5):
+        config = RunConfig(seed=seed)
+        result = config.follow(config.make_training(mnist))
+        accuracies.append(result.model.evaluate(mnist.test).accuracy)
+    assert statistics.mean(accuracies) >= 0.98, accuracies
+    assert min(accuracies) >= 0.977, accuracies
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adagrad", "rmsprop", "adam"])
+@pytest.mark.parametrize("regime", ["mini-batch", "stochastic", "full batch"])
+def test_each_optimizer_trains_in_each_regime(mnist, regime, optimizer):
+    asked = regimes.ASKED[regime]
+    config = regimes.config_of(regime, optimizer)
+    result = config.follow(
+        config.make_training(mnist), [StopAt(asked + 0.01)]
+    )  # a point above what is asked: the test images may be harder
+    assert result.model.evaluate(mnist.test).accuracy >= asked
+    assert len(result.history["epoch"]) <= regimes.EPOCHS[regime]
+
+
+def test_every_cell_is_on_the_page():
+    page = (Path(__file__).parent.parent / "docs" / "regimes.md").read_text(encoding="utf-8")
+    for regime, rates in regimes.LEARNING_RATES.items():
+        for optimizer in rates:
+            assert f"`{regimes.options_of(regimes.config_of(regime, optimizer))}`" in page, json.dumps(
+                [regime, optimizer]
+            )

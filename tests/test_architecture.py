@@ -1,0 +1,175 @@
+"""The picture in the design, held by the imports: arrows run downwards only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import glassnet
+
+ROOT = Path(glassnet.__file__).parent
+
+# Each module, and all of ours that it may import. Nothing is listed above what it imports, so there are no cycles.
+PICTURE: dict[str, set[str]] = {
+    # leaves
+    "errors": set(),
+    "files": set(),
+    "metrics": set(),
+    "randomness": set(),
+    "functional": set(),
+    "schedules": {"errors"},
+    "initializers": {"errors"},
+    "losses": {"errors", "functional"},
+    "optim": {"errors", "schedules"},
+    "params": {"initializers"},
+    # data
+    "data.checks": {"errors"},
+    "data.files": {"errors"},
+    "data.preprocessing": {"errors"},
+    "data.csv": {"errors", "data.files"},
+    "data.idx": {"errors", "files", "data.files"},
+    "data.folder": {"errors", "data.idx"},
+    "data.dataset": {"errors", "data.checks", "data.preprocessing"},
+    "data.facts": {"data.dataset"},
+    "data.sources": {"errors", "data.checks", "data.csv", "data.dataset", "data.files", "data.folder", "data.idx",
+                     "data.preprocessing"},
+    "data.batches": {"errors", "data.dataset", "data.preprocessing"},
+    "data": {"data.csv", "data.dataset", "data.facts", "data.idx", "data.preprocessing", "data.sources"},
+    # networks
+    "layers": {"errors", "functional", "initializers", "params", "randomness"},
+    "network": {"errors", "layers", "params", "randomness"},
+    "model": {"errors", "data", "layers", "losses", "metrics", "network"},
+    "gradcheck": {"errors", "losses", "model", "network"},
+    "diagnosis": {"network"},
+    "checkpoint": {"errors", "files", "data", "initializers", "layers", "losses", "model", "network"},
+    # training, and what stands on it
+    "training": {"errors", "data", "data.batches", "diagnosis", "losses", "model", "network", "optim"},
+    "listeners": {"errors", "files", "training"},
+    "plots": {"errors", "files", "training"},
+    "config": {"errors", "data", "initializers", "layers", "losses", "network", "optim", "schedules", "training"},
+    # people
+    "cli.runs": {"errors", "files", "cli"},
+    "cli.data": {"errors", "data"},
+    "cli.evaluate": {"errors", "checkpoint", "data", "cli.runs"},
+    "cli.train": {"errors", "checkpoint", "config", "data", "listeners", "model", "plots", "training", "cli", "cli.runs"},
+    "cli": {"errors", "cli.runs"},
+    "": set(),
+    "__main__": {"cli"},
+}  # fmt: skip
+
+# Libraries outside the standard one, and who may use them.
+LIBRARIES = {
+    "numpy": set(PICTURE) - {"errors", "files", "schedules", "config", "listeners", "", "__main__", "data",
+                             "data.files"},
+    "lazy_loader": {""},
+    "tqdm": {"listeners"},
+    "safetensors": {"checkpoint"},
+    "matplotlib": {"plots"},
+    "threadpoolctl": {"cli.train", "training"},
+    "click": {"cli", "cli.data", "cli.evaluate", "cli.runs", "cli.train"},
+}  # fmt: skip
+
+STANDARD = {
+    "abc", "collections", "contextlib", "csv", "dataclasses", "datetime", "functools", "gzip", "hashlib", "importlib",
+    "io", "itertools", "json", "math", "os", "pathlib", "platform", "re", "secrets", "signal", "struct", "sys",
+    "threading", "time", "traceback", "types", "typing", "warnings", "zlib",
+}  # fmt: skip
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def tree(name: str) -> ast.Module:
+    return ast.parse(FILES[name].read_text(encoding="utf-8"))
+
+
+def imports(node: ast.AST) -> Iterator[str]:
+    """Dotted names that are imported anywhere in a piece of source."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Import):
+            yield from (alias.name for alias in part.names)
+        elif isinstance(part, ast.ImportFrom):
+            assert part.level == 0, "imports are absolute"
+            assert part.module is not None
+            if part.module in ("glassnet", "glassnet.cli"):
+                for alias in part.names:
+                    inner = f"{part.module}.{alias.name}"
+                    yield inner if inner.removeprefix("glassnet.") in PICTURE else part.module
+            else:
+                yield part.module
+
+
+def ours(name: str) -> set[str]:
+    return {found.removeprefix("glassnet").lstrip(".") for found in imports(tree(name)) if found.startswith("glassnet")}
+
+
+def test_the_picture_shows_every_module() -> None:
+    assert set(PICTURE) == set(FILES)
+
+
+@pytest.mark.parametrize("name", PICTURE)
+def test_arrows_run_where_the_picture_says(name: str) -> None:
+    assert ours(name) <= PICTURE[name]
+
+
+def test_arrows_run_downwards() -> None:
+    order = list(PICTURE)
+    up = {
+        (name, below)
+        for name, allowed in PICTURE.items()
+        for below in allowed
+        if order.index(below) >= order.index(name)
+    }
+    assert up == {("cli.runs", "cli"), ("cli.train", "cli")}  # for the constant STARTED alone, see the next test
+
+
+def test_the_package_of_commands_imports_none_when_it_is_imported() -> None:
+    for node in tree("cli").body:
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            assert not any(found.startswith("glassnet.cli") for found in imports(node))
+
+
+@pytest.mark.parametrize("name", PICTURE)
+def test_libraries_are_used_where_they_belong(name: str) -> None:
+    for found in imports(tree(name)):
+        library = found.partition(".")[0]
+        if library not in STANDARD | {"glassnet", "__future__"}:
+            assert name in LIBRARIES[library], library
+
+
+@pytest.mark.parametrize("name", [name for name in PICTURE if name.partition(".")[0] != "cli"])
+def test_nothing_below_the_command_line_speaks_to_people(name: str) -> None:
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("print", "input", "sys.exit", "exit", "quit", "breakpoint")
+            assert not called.endswith((".echo", "stdout.write", "stderr.write"))
+    if name != "listeners":  # where the progress bar is drawn
+        assert "sys" not in set(imports(tree(name)))
+
+
+def test_plots_take_nothing_from_training_but_the_form_of_a_history() -> None:
+    taken = {
+        alias.name
+        for node in ast.walk(tree("plots"))
+        if isinstance(node, ast.ImportFrom) and node.module == "glassnet.training"
+        for alias in node.names
+    }
+    assert taken <= {"History", "COLUMNS"}
+
+
+def test_no_command_imports_the_library_until_it_runs() -> None:
+    for name in ("cli", "cli.data", "cli.evaluate", "cli.runs", "cli.train"):
+        for node in tree(name).body:
+            typing_only = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef) and not typing_only:
+                found = {module for module in imports(node) if module.startswith(("glassnet", "numpy", "matplotlib"))}
+                assert found <= {"glassnet.errors", "glassnet.files", "glassnet.cli"}, name

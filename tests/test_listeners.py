@@ -1,0 +1,380 @@
+"""Listeners: progress, early stopping, best weights, CSV history, Ctrl-C."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from conftest import blobs
+
+from glassnet import (
+    SGD,
+    BestWeights,
+    CSVHistory,
+    DataSet,
+    Dense,
+    EarlyStopping,
+    Identity,
+    Listener,
+    MeanSquaredError,
+    Network,
+    Progress,
+    Result,
+    Softmax,
+    StopAt,
+    StopOnInterrupt,
+    Training,
+    fit,
+    from_arrays,
+    listeners,
+)
+from glassnet.errors import ConfigError, DivergedError, MissingFileError
+from glassnet.training import Begin, End, EpochEnd, Event, Steps
+
+
+class Act(Listener):
+    """Does something at every event."""
+
+    def __init__(self, act: Callable[[Event, Training], None]) -> None:
+        self.act = act
+
+    def notify(self, event: Event, run: Training) -> None:
+        self.act(event, run)
+
+
+class Run:
+    """A run of which only the measurements matter."""
+
+    def __init__(self, column: str = "validation_loss", *, validates: bool = True) -> None:
+        self.column, self.validates, self.stopped = column, validates, ""
+        self.network = SimpleNamespace(theta=np.zeros(2), state=np.zeros(1))
+        self.epoch = 0
+
+    def stop(self, reason: str) -> None:
+        self.stopped = reason
+
+    def follow(self, listener: Listener, values: list[float], *, begin: bool = True) -> int:
+        """Tell a listener of epochs until it stops the run; return the epoch."""
+        run = cast("Training", self)
+        if begin:
+            listener.notify(Begin(), run)
+        for value in values:
+            self.epoch += 1
+            self.network.theta[:], self.network.state[:] = self.epoch, -self.epoch
+            listener.notify(Steps(self.epoch), run)
+            listener.notify(EpochEnd({"epoch": self.epoch, self.column: value}), run)
+            if self.stopped:
+                break
+        return self.epoch
+
+
+def train(data: DataSet, *followers: Listener, **options: Any) -> Result:
+    options = {"optimizer": SGD(0.1), "epochs": 3, "batch_size": 10} | options
+    return fit(Network([Dense(3), Softmax()], 2), data, listeners=followers, **options)
+
+
+# ------------------------------------------------------------------------------------------ progress
+
+
+def test_progress_is_drawn_on_the_given_stream_alone(corners: DataSet, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    result = train(corners, Progress(stream))
+    assert capsys.readouterr() == ("", "")
+    text = stream.getvalue()
+    assert "epoch 1/3" in text
+    assert text.endswith("\n")
+    last = text.rstrip().rpartition("\r")[2]
+    assert last.startswith("epoch 3/3: 100%")
+    assert "300/300" in last
+    assert f"validation loss {result.history['validation_loss'][-1]:.4f}" in last
+    assert f"accuracy {100 * result.history['validation_accuracy'][-1]:.2f} %" in last
+
+
+def test_progress_is_drawn_on_the_standard_error_by_default(
+    corners: DataSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(corners, Progress(), validate=False)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "100%" in err
+    assert "validation" not in err
+    assert ", loss " in err
+
+
+def test_progress_ends_its_line_when_the_run_diverges(corners: DataSet) -> None:
+    stream = io.StringIO()
+    with pytest.raises(DivergedError):
+        train(corners, Progress(stream), optimizer=SGD(1e39))
+    assert stream.getvalue().endswith("\n")
+
+
+def test_progress_of_a_run_that_never_began_draws_nothing() -> None:
+    stream = io.StringIO()
+    Progress(stream).close()
+    assert stream.getvalue() == ""
+
+
+def test_progress_of_a_regression_has_no_accuracy() -> None:
+    stream = io.StringIO()
+    data = from_arrays(np.ones((20, 2)), np.ones((20, 1)))
+    fit(Network([Dense(1), Identity()], 2), data, epochs=1, listeners=[Progress(stream)])
+    assert "validation loss" in stream.getvalue()
+    assert "accuracy" not in stream.getvalue()
+
+
+# ------------------------------------------------------------------------------------------ waiting for the best
+
+
+@pytest.mark.parametrize(
+    ("values", "patience", "ends"),
+    [
+        ([1.0, 0.5, 0.6, 0.7, 0.4], 2, 4),
+        ([1.0, 0.5, 0.6, 0.4, 0.5, 0.5, 0.1], 2, 6),  # better again: the waiting begins anew
+        ([1.0, 1.0, 0.9], 1, 2),  # equal is not better
+        ([3.0, 2.0, 1.0, 0.5], 1, 4),  # never stopped
+        ([math.nan, math.nan, 1.0], 3, 3),
+        ([1.0, math.nan, math.nan, 0.5], 2, 3),
+    ],
+)
+def test_early_stopping_waits_for_a_lower_loss(values: list[float], patience: int, ends: int) -> None:
+    run = Run()
+    assert run.follow(EarlyStopping(patience=patience), values) == ends
+    assert bool(run.stopped) == (ends < len(values))
+
+
+def test_early_stopping_says_since_when() -> None:
+    run = Run("train_accuracy", validates=False)
+    assert run.follow(EarlyStopping("train_accuracy", 2), [0.5, 0.75, 0.6, 0.75, 0.9]) == 4
+    assert run.stopped == "early stopping: train_accuracy has not improved since epoch 2"
+
+
+def test_early_stopping_goes_on_where_it_was() -> None:
+    first, run = EarlyStopping(patience=3), Run()
+    run.follow(first, [1.0, 0.5, 0.6])
+    second = EarlyStopping(patience=3)
+    second.restore(json.loads(json.dumps(first.state())))
+    assert run.follow(second, [0.7, 0.55, 0.4]) == 5  # three epochs after the second
+
+
+def test_early_stopping_ends_a_real_run(corners: DataSet) -> None:
+    result = train(corners, EarlyStopping("validation_accuracy", 2), epochs=500)
+    accuracies = result.history["validation_accuracy"]
+    assert 3 <= len(accuracies) < 500
+    assert max(accuracies) == max(accuracies[:-2])
+    assert result.stopped is not None
+    assert result.stopped.startswith("early stopping: validation_accuracy")
+
+
+def test_best_weights_come_back_at_the_end() -> None:
+    listener, run = BestWeights(), Run("validation_accuracy")
+    run.follow(listener, [0.2, 0.9, 0.9, 0.1])
+    assert run.network.theta.tolist() == [4, 4]
+    listener.notify(End(), cast("Training", run))
+    assert run.network.theta.tolist() == [2, 2]
+    assert run.network.state.tolist() == [-2]
+
+
+def test_best_weights_go_on_where_they_were() -> None:
+    first, run = BestWeights("validation_loss"), Run()
+    run.follow(first, [0.3, 0.2])
+    second = BestWeights("validation_loss")
+    second.restore(first.state())
+    run.follow(second, [0.25, 0.5])
+    second.notify(End(), cast("Training", run))
+    assert run.network.theta.tolist() == [2, 2]
+    assert (second.best_epoch, second.best) == (2, -0.2)
+
+
+def test_best_weights_of_a_run_without_epochs_change_nothing(corners: DataSet) -> None:
+    network = Network([Dense(3), Softmax()], 2)
+    before = network.theta.copy()
+    fit(network, corners, epochs=0, listeners=[BestWeights()])
+    np.testing.assert_array_equal(network.theta, before)
+
+
+def test_best_weights_of_a_real_run_score_what_the_history_says(corners: DataSet) -> None:
+    result = train(corners, BestWeights("validation_loss"), optimizer=SGD(lambda step: 0.1 if step < 10 else 200.0))
+    losses = result.history["validation_loss"]
+    assert losses[-1] > min(losses)
+    assert result.model.evaluate(corners.validation).loss == min(losses)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "target", "values", "ends"),
+    [
+        ("validation_accuracy", 0.9, [0.5, 0.89, 0.9, 1.0], 3),
+        ("validation_loss", 0.1, [0.5, 0.11, 0.1, 0.0], 3),
+        ("train_loss", 0.0, [0.5, 0.4], 2),
+    ],
+)
+def test_stop_at_a_target(monitor: str, target: float, values: list[float], ends: int) -> None:
+    run = Run(monitor)
+    assert run.follow(StopAt(target, monitor), values) == ends
+    assert run.stopped == ("" if ends == len(values) else f"{monitor} reached {target:g}")
+
+
+def test_stop_at_goes_on_where_it_was() -> None:
+    first, run = StopAt(0.9), Run("validation_accuracy")
+    run.follow(first, [0.5, 0.8])
+    second = StopAt(0.9)
+    second.restore(first.state())
+    assert run.follow(second, [0.7, 0.95, 1.0]) == 4
+
+
+@pytest.mark.parametrize("listener", [EarlyStopping(), BestWeights(), StopAt(0.9)])
+def test_what_watches_validation_refuses_a_run_without(corners: DataSet, listener: Listener) -> None:
+    sentence = f"{type(listener).__name__} watches validation_.*, but nothing is validated"
+    with pytest.raises(ConfigError, match=sentence):
+        train(corners, listener, validate=False)
+    with pytest.raises(ConfigError, match=sentence):
+        train(from_arrays(*blobs(30), validation=0), listener)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: EarlyStopping("test_accuracy"),
+        lambda: BestWeights("loss"),
+        lambda: StopAt(1.0, "learning_rate"),
+        lambda: EarlyStopping(patience=0),
+        lambda: EarlyStopping(patience=2.5),  # type: ignore[arg-type]
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(make: Callable[[], Listener]) -> None:
+    with pytest.raises(ConfigError):
+        make()
+
+
+# ------------------------------------------------------------------------------------------ CSV history
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_csv_file_is_the_history(corners: DataSet, tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    result = train(corners, CSVHistory(path), epochs=4)
+    rows = read(path)
+    assert len(rows) == 4
+    assert rows[0].keys() == result.history.keys()
+    for name, column in result.history.items():
+        assert [float(row[name]) for row in rows] == column, name
+    assert [row["step"] for row in rows] == ["10", "20", "30", "40"]
+    assert b"\r" not in path.read_bytes()
+
+
+def test_what_was_not_measured_is_left_empty(corners: DataSet, tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("old")
+    train(corners, CSVHistory(path), validate=False)
+    assert {(row["validation_loss"], row["validation_accuracy"]) for row in read(path)} == {("", "")}
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(2.0, [1, 2, 3, 4, 5]), (0.125, [1, 1, 1, 1, 1])])
+def test_the_file_grows_at_most_once_a_second_and_is_always_whole(
+    corners: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, written: list[int]
+) -> None:
+    now = iter(range(1000))
+    monkeypatch.setattr(listeners, "perf_counter", lambda: next(now) * seconds / 2)  # asked twice where it is written
+    path, seen = tmp_path / "history.csv", []
+
+    def look(event: Event, run: Training) -> None:
+        if isinstance(event, EpochEnd):
+            seen.append(len(read(path)))
+            assert [file.name for file in tmp_path.iterdir()] == ["history.csv"]
+
+    train(corners, CSVHistory(path), Act(look), epochs=5)
+    assert seen == written
+    assert len(read(path)) == 5
+
+
+def test_the_file_is_complete_when_a_run_diverges(corners: DataSet, tmp_path: Path) -> None:
+    with pytest.raises(DivergedError):
+        train(corners, CSVHistory(tmp_path / "h.csv"), optimizer=SGD(lambda step: 0.1 if step < 25 else 1e39))
+    assert [row["epoch"] for row in read(tmp_path / "h.csv")] == ["1", "2", "3"]
+
+
+def test_a_missing_folder_is_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"the folder .* does not exist"):
+        CSVHistory(tmp_path / "nowhere" / "history.csv")
+
+
+# ------------------------------------------------------------------------------------------ Ctrl-C
+
+
+@pytest.fixture
+def handler() -> Iterator[Callable[..., None]]:
+    """Set a handler of ours, as a surrounding program might have one."""
+
+    def ours(number: int, frame: Any) -> None:
+        raise AssertionError("the handler of the surrounding program was called")
+
+    before = signal.signal(signal.SIGINT, ours)
+    yield ours
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupt(times: int, at_sample: int = 400) -> Act:
+    def act(event: Event, run: Training) -> None:
+        if isinstance(event, Steps) and event.samples == at_sample:
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    return Act(act)
+
+
+def test_an_interrupt_ends_the_run_with_what_was_learnt(corners: DataSet, handler: Callable[..., None]) -> None:
+    result = train(corners, StopOnInterrupt(), interrupt(1), batch_size=1, epochs=1000)
+    assert result.stopped == "interrupted"
+    assert 400 <= result.steps <= 600
+    assert signal.getsignal(signal.SIGINT) is handler
+    same = train(corners, batch_size=1, epochs=1000, max_steps=result.steps)
+    np.testing.assert_array_equal(result.model.network.theta, same.model.network.theta)
+
+
+def test_a_second_interrupt_comes_through(corners: DataSet, handler: Callable[..., None]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(corners, StopOnInterrupt(), interrupt(2), batch_size=1, epochs=1000)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_the_handler_is_there_while_the_run_lasts_and_no_longer(corners: DataSet, handler: Callable[..., None]) -> None:
+    seen = []
+    train(corners, StopOnInterrupt(), Act(lambda event, run: seen.append(signal.getsignal(signal.SIGINT))))
+    assert handler not in seen
+    assert signal.getsignal(signal.SIGINT) is handler
+    with pytest.raises(DivergedError):
+        train(corners, StopOnInterrupt(), optimizer=SGD(1e39))
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_other_threads_leave_the_handler_alone(corners: DataSet, handler: Callable[..., None]) -> None:
+    seen: list[Any] = []
+    watch = Act(lambda event, run: seen.append(signal.getsignal(signal.SIGINT)))
+    thread = threading.Thread(target=train, args=(corners, StopOnInterrupt(), watch))
+    thread.start()
+    thread.join()
+    assert set(seen) == {handler}
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_loss_that_was_given_is_what_listeners_see() -> None:
+    data = from_arrays(np.ones((20, 2)), np.full((20, 1), 3.0))
+    network = Network([Dense(1), Identity()], 2)
+    network.theta[...] = 0.0
+    result = fit(network, data, SGD(1e-30), MeanSquaredError(), epochs=2, listeners=[StopAt(4.5, "train_loss")])
+    assert result.stopped == "train_loss reached 4.5"  # 1/2 (3 - 0)^2
+    assert result.history["epoch"] == [1]

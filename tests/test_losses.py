@@ -1,0 +1,292 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glassnet.errors import ConfigError
+from glassnet.losses import LOSSES, Loss, MeanSquaredError, SigmoidCrossEntropy, SoftmaxCrossEntropy, dense_targets
+
+N, UNITS = 6, 4
+each = pytest.mark.parametrize("kind", LOSSES.values(), ids=LOSSES)
+both = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def outputs(loss, z):
+    """What comes out of the activation that the loss is fused with, one number at a time."""
+    if loss.fused_with == "Softmax":
+        return np.array([[math.exp(v) / math.fsum(map(math.exp, row)) for v in row] for row in z])
+    if loss.fused_with == "Sigmoid":
+        return np.array([[1 / (1 + math.exp(-v)) for v in row] for row in z])
+    return z.copy()
+
+
+def batch(seed=0):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(0, 2, (N, UNITS))
+    classes = rng.integers(0, UNITS, N)
+    dense = rng.dirichlet(np.ones(UNITS), N)
+    weights = rng.uniform(0.1, 3, N)
+    return z, classes, dense, weights
+
+
+# ----- values by hand
+
+
+def test_equal_scores_cost_the_logarithm_of_the_classes():
+    assert SoftmaxCrossEntropy().value(np.zeros((3, 10)), np.array([0, 4, 9])) == pytest.approx(math.log(10), rel=1e-15)
+
+
+def test_softmax_crossentropy_by_hand():
+    z = np.log([[1.0, 2.0, 5.0], [3.0, 3.0, 2.0]])  # probabilities 1/8 2/8 5/8, 3/8 3/8 2/8
+    assert SoftmaxCrossEntropy().value(z, np.array([2, 0])) == pytest.approx((math.log(8 / 5) + math.log(8 / 3)) / 2)
+    t = np.array([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    by_hand = -(0.5 * math.log(1 / 8) + 0.5 * math.log(2 / 8)) - math.log(2 / 8)
+    assert SoftmaxCrossEntropy("sum").value(z, t) == pytest.approx(by_hand, rel=1e-14)
+
+
+def test_softmax_crossentropy_of_targets_that_do_not_sum_to_one():
+    z = np.log([[1.0, 2.0, 5.0], [3.0, 3.0, 2.0]])
+    t = np.array([[2.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(SoftmaxCrossEntropy().per_sample(z, t), [2 * math.log(8) + math.log(8 / 5), 0])
+
+
+def test_sigmoid_crossentropy_by_hand():
+    z = np.array([[0.0, math.log(3)], [math.log(9), 0.0]])  # probabilities 1/2 3/4, 9/10 1/2
+    t = np.array([[1.0, 0.0], [1.0, 0.25]])
+    first = math.log(2) + math.log(4)
+    second = math.log(10 / 9) + math.log(2)
+    np.testing.assert_allclose(SigmoidCrossEntropy().per_sample(z, t), [first, second], rtol=1e-15)
+    assert SigmoidCrossEntropy().value(z, t) == pytest.approx((first + second) / 2)
+
+
+def test_squared_error_by_hand():
+    o, t = np.array([[1.0, 2.0], [0.0, -1.0]]), np.array([[0.0, 4.0], [3.0, -1.0]])
+    np.testing.assert_array_equal(MeanSquaredError().per_sample(o, t), [2.5, 4.5])
+    assert MeanSquaredError().value(o, t) == 3.5
+    assert MeanSquaredError("sum").value(o, t) == 7.0
+    assert MeanSquaredError().value(o, t, np.array([3.0, 1.0])) == 3.0  # (3 2.5 + 4.5) / 4
+    np.testing.assert_array_equal(MeanSquaredError().gradient(o, t), [[0.5, -1.0], [-1.5, 0.0]])
+
+
+@both
+def test_extreme_scores(dtype):
+    z = np.array([[1e4, -1e4, 1e4]], dtype)
+    softmax, sigmoid = SoftmaxCrossEntropy(), SigmoidCrossEntropy()
+    assert softmax.value(z, np.array([0])) == pytest.approx(math.log(2), rel=1e-6)  # 1e4 + log 2 - 1e4
+    assert softmax.value(z, np.array([1])) == pytest.approx(2e4 + math.log(2), rel=1e-6)
+    assert softmax.value(z, np.array([[0.5, 0.0, 0.5]], dtype)) == pytest.approx(math.log(2), rel=1e-6)
+    assert sigmoid.value(z, np.array([[1, 0, 1]], dtype)) == 0.0
+    assert sigmoid.value(z, np.array([[0, 1, 0.5]], dtype)) == 2.5e4
+
+
+# ----- targets, weights, sums
+
+
+@each
+def test_integer_and_dense_targets_agree(kind):
+    z, classes, _, weights = batch()
+    loss = kind()
+    one_hot = np.eye(UNITS)[classes]
+    o = outputs(loss, z)
+    assert loss.value(z, classes) == pytest.approx(loss.value(z, one_hot), rel=1e-14)
+    assert loss.value(z, classes, weights) == pytest.approx(loss.value(z, one_hot, weights), rel=1e-14)
+    np.testing.assert_array_equal(loss.gradient(o, classes, weights), loss.gradient(o, one_hot, weights))
+
+
+@each
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@settings(deadline=None)
+@given(seed=st.integers(0, 99), counts=st.lists(st.integers(0, 3), min_size=N, max_size=N).filter(any))
+def test_a_weight_counts_like_as_many_repetitions(kind, reduction, seed, counts):
+    z, _, t, _ = batch(seed)
+    loss = kind(reduction)
+    weights = np.array(counts, float)
+    again = np.repeat(np.arange(N), counts)
+    assert loss.value(z, t, weights) == pytest.approx(loss.value(z[again], t[again]), rel=1e-12)
+    o = outputs(loss, z)
+    repeated = loss.gradient(o[again], t[again])
+    summed = np.zeros_like(o)
+    np.add.at(summed, again, repeated)
+    np.testing.assert_allclose(loss.gradient(o, t, weights), summed, atol=1e-15)
+
+
+@each
+@both
+def test_weights_that_are_all_zero_give_nothing_and_no_error(kind, dtype):
+    z, classes, _, _ = batch()
+    loss, z = kind(), z.astype(dtype)
+    assert loss.value(z, classes, np.zeros(N, dtype)) == 0.0
+    assert not loss.gradient(z, classes, np.zeros(N, dtype)).any()
+
+
+@each
+def test_mean_is_sum_by_samples_or_by_weights(kind):
+    z, classes, _, weights = batch()
+    o = outputs(kind(), z)
+    assert kind("sum").value(z, classes) == pytest.approx(N * kind().value(z, classes))
+    assert kind("sum").value(z, classes, weights) == pytest.approx(weights.sum() * kind().value(z, classes, weights))
+    np.testing.assert_allclose(kind("sum").gradient(o, classes), N * kind().gradient(o, classes), atol=1e-15)
+    assert (kind().normalizer(N), kind("sum").normalizer(N)) == (N, 1.0)
+    assert kind().normalizer(2, np.array([0.25, 1.5], np.float32)) == 1.75
+    assert kind("sum").normalizer(2, np.array([0.25, 1.5])) == 1.0
+
+
+@each
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_parts_with_one_norm_add_up_to_the_whole(kind, reduction, weighted):
+    z, classes, _, weights = batch()
+    loss = kind(reduction)
+    weights = weights if weighted else None
+    o = outputs(loss, z)
+    norm = loss.normalizer(N, weights)
+    parts = [slice(0, 1), slice(1, 4), slice(4, N)]
+    values = [loss.value(z[i], classes[i], weights[i] if weighted else None, norm) for i in parts]
+    assert sum(values) == pytest.approx(loss.value(z, classes, weights), rel=1e-14)
+    rows = [loss.gradient(o[i], classes[i], weights[i] if weighted else None, norm) for i in parts]
+    np.testing.assert_array_equal(np.concatenate(rows), loss.gradient(o, classes, weights))
+
+
+# ----- gradient
+
+
+@each
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("targets", ["classes", "dense"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_gradient_is_the_limit_of_differences_of_the_value(kind, reduction, targets, weighted):
+    z, classes, dense, weights = batch()
+    t = classes if targets == "classes" else dense
+    weights = weights if weighted else None
+    loss, e = kind(reduction), 1e-6
+    numeric = np.empty_like(z)
+    for place in np.ndindex(z.shape):
+        values = []
+        for sign in (1, -1):
+            moved = z.copy()
+            moved[place] += sign * e
+            values.append(loss.value(moved, t, weights))
+        numeric[place] = (values[0] - values[1]) / (2 * e)
+    np.testing.assert_allclose(loss.gradient(outputs(loss, z), t, weights), numeric, atol=2e-8)
+
+
+@each
+@both
+def test_out_is_written_and_may_be_the_outputs(kind, dtype):
+    z, classes, _, weights = batch()
+    loss = kind()
+    o = outputs(loss, z).astype(dtype)
+    expected = loss.gradient(o, classes, weights)
+    room = np.full_like(o, np.nan)
+    assert loss.gradient(o, classes, weights, out=room) is room
+    assert room.tobytes() == expected.tobytes()
+    assert loss.gradient(o, classes, weights, out=o) is o
+    assert o.tobytes() == expected.tobytes()
+
+
+@each
+def test_the_gradient_stays_in_the_dtype_of_the_outputs(kind):
+    z, classes, dense, weights = batch()
+    for t in (classes, dense):  # dense and weights are in float64
+        assert kind().gradient(z.astype(np.float32), t, weights).dtype == np.float32
+
+
+# ----- which output goes with which loss
+
+
+@pytest.mark.parametrize(
+    ("kind", "activation", "sentence"),
+    [
+        (SoftmaxCrossEntropy, "Sigmoid", "do not sum to one; use sigmoid-crossentropy, or a Softmax output"),
+        (SoftmaxCrossEntropy, "Identity", r"needs probabilities; let the last layer be Softmax\(\)"),
+        (SoftmaxCrossEntropy, "Dense", r"needs probabilities; let the last layer be Softmax\(\)"),
+        (SigmoidCrossEntropy, "Softmax", "a softmax couples them; use softmax-crossentropy"),
+        (SigmoidCrossEntropy, "ReLU", r"needs probabilities; let the last layer be Sigmoid\(\)"),
+        (MeanSquaredError, "Softmax", "vanishes where the network is most wrong; use softmax-crossentropy"),
+    ],
+)
+def test_pairs_that_make_no_sense_are_refused_with_the_reason(kind, activation, sentence):
+    with pytest.raises(
+        ConfigError, match=f"^{kind.name} does not go with a {activation} output: .*{sentence}"
+    ) as caught:
+        kind().check_output(activation)
+    assert str(caught.value).count(".") == 1  # one sentence
+
+
+@pytest.mark.parametrize(
+    ("kind", "activation"),
+    [
+        (SoftmaxCrossEntropy, "Softmax"),
+        (SigmoidCrossEntropy, "Sigmoid"),
+        *((MeanSquaredError, name) for name in ("Identity", "Dense", "Sigmoid", "Tanh")),
+    ],
+)
+def test_pairs_that_do(kind, activation):
+    kind().check_output(activation)
+
+
+def test_why_squared_error_refuses_softmax():
+    """The slope of 1/2 |t - softmax(z)|^2 is all but gone where the network is sure of the wrong class."""
+    o = np.array([1.0 - 1e-9, 1e-9])
+    dy = MeanSquaredError().gradient(o[None], np.array([1]))[0]
+    dz = o * (dy - dy @ o)
+    assert np.abs(dz).max() < 1e-8
+
+
+# ----- targets
+
+
+@both
+def test_dense_targets_by_hand(dtype):
+    t = dense_targets(np.array([2, 0], np.uint8), 3, dtype)
+    assert t.tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert t.dtype == dtype
+    assert dense_targets(np.array([1, 0, 1]), 1, dtype).tolist() == [[1], [0], [1]]
+    assert dense_targets(np.array([[0.25, 1.0]]), 2, dtype).tolist() == [[0.25, 1.0]]
+    assert dense_targets(np.empty(0, int), 3, dtype).shape == (0, 3)
+
+
+def test_one_output_unit_with_integer_targets():
+    z, t = np.array([[0.0], [math.log(3)]]), np.array([1, 0])
+    loss = SigmoidCrossEntropy()
+    np.testing.assert_allclose(loss.per_sample(z, t), [math.log(2), math.log(4)])
+    np.testing.assert_allclose(loss.gradient(outputs(loss, z), t, norm=1.0), [[-0.5], [0.75]])
+    assert MeanSquaredError().value(np.array([[0.5]]), np.array([1])) == 0.125
+
+
+@pytest.mark.parametrize(
+    ("t", "units", "sentence"),
+    [
+        (np.array([0, 3]), 3, "from 0 to 2.*go from 0 to 3"),
+        (np.array([-1, 0]), 3, "from 0 to 2.*go from -1 to 0"),
+        (np.array([0, 2]), 1, "from 0 to 1"),
+        (np.array([[0, 1]]), 2, r"shape \(1, 2\)"),
+        (np.empty((0, 2), int), 2, r"shape \(0, 2\)"),
+        (np.array([0.0, 1.0]), 2, r"shape \(2,\) do not fit 2 outputs"),
+        (np.zeros((2, 3)), 2, r"shape \(2, 3\) do not fit 2 outputs"),
+    ],
+)
+def test_targets_that_do_not_fit_are_refused(t, units, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        dense_targets(t, units)
+
+
+@each
+def test_a_class_that_does_not_exist_is_refused_by_the_gradient(kind):
+    with pytest.raises(ConfigError, match="from 0 to 2"):
+        kind().gradient(np.full((1, 3), 1 / 3), np.array([3]))
+
+
+@each
+def test_the_registry_and_the_reduction(kind):
+    assert LOSSES[kind.name] is kind
+    assert kind() == kind("mean") != kind("sum")
+    with pytest.raises(ConfigError, match="'mean' or 'sum', not 'max'"):
+        kind("max")
+
+
+def test_the_base_leaves_the_value_to_its_losses():
+    with pytest.raises(NotImplementedError):
+        Loss().value(np.zeros((1, 2)), np.zeros((1, 2)))

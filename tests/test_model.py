@@ -1,0 +1,180 @@
+"""Model and metrics: raw data in, classes, probabilities, loss and accuracy out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glassnet import (
+    Dense,
+    Flatten,
+    Identity,
+    Layer,
+    MeanSquaredError,
+    Model,
+    Network,
+    Preprocessing,
+    Samples,
+    Sigmoid,
+    SigmoidCrossEntropy,
+    Softmax,
+    SoftmaxCrossEntropy,
+    Tanh,
+    Zeros,
+    metrics,
+)
+from glassnet.errors import ConfigError
+from glassnet.losses import Loss, default_loss
+from glassnet.model import EVALUATION_BATCH, Tally
+
+
+def linear(output: Layer, w: list[list[float]], b: list[float], loss: Loss, names: int | None) -> Model:
+    """A model of one dense layer, with given numbers, that halves what it reads."""
+    network = Network([Dense(len(b)), output], len(w), dtype="float64")
+    network.params[0].W[...] = w
+    network.params[0].b[...] = b
+    class_names = None if names is None else tuple(str(i) for i in range(names))
+    return Model(network, Preprocessing(scale=0.5), class_names, loss)
+
+
+REGRESSION = linear(Identity(), [[1.0, 0.0], [2.0, -4.0]], [0.5, 0.0], MeanSquaredError(), None)
+BINARY = linear(Sigmoid(), [[2.0]], [0.0], SigmoidCrossEntropy(), 2)
+CLASSES = linear(Softmax(), [[2.0, 0.0, 0.0]], [0.0, 0.0, -40.0], SoftmaxCrossEntropy(), 3)
+
+
+def test_outputs_of_raw_features_by_hand() -> None:
+    outputs = REGRESSION.outputs(np.array([[2, 4], [0, 1]], np.uint8))
+    assert outputs.tolist() == [[1 + 4 + 0.5, -8.0], [1.0 + 0.5, -2.0]]
+
+
+def test_probabilities_by_hand() -> None:
+    p = 1 / (1 + math.exp(-3))
+    np.testing.assert_allclose(BINARY.predict_proba(np.array([[3.0]])), [[p]], rtol=1e-12)
+    np.testing.assert_allclose(CLASSES.predict_proba(np.array([[3.0]])), [[p, 1 - p, 0.0]], rtol=1e-12, atol=1e-15)
+
+
+def test_predict_gives_classes_or_numbers() -> None:
+    x = np.array([[3.0], [-3.0], [0.0]])
+    assert BINARY.predict(x).tolist() == [1, 0, 0]
+    assert CLASSES.predict(x).tolist() == [0, 1, 0]
+    assert REGRESSION.predict(np.array([[2.0, 0.0]])).tolist() == [[1.5, 0.0]]
+
+
+def test_a_list_is_taken_and_nothing_gives_nothing() -> None:
+    assert REGRESSION.outputs([[2, 4]]).tolist() == [[5.5, -8.0]]  # type: ignore[arg-type]
+    empty = np.empty((0, 2))
+    assert REGRESSION.outputs(empty).shape == (0, 2)
+    assert CLASSES.predict(np.empty((0, 1))).shape == (0,)
+
+
+def test_probabilities_of_a_regression_are_refused() -> None:
+    with pytest.raises(ConfigError, match="outputs of a Identity layer are no probabilities"):
+        REGRESSION.predict_proba(np.zeros((1, 2)))
+
+
+def test_features_of_another_shape_are_refused() -> None:
+    model = Model(Network([Flatten(), Dense(2), Softmax()], (2, 3)), Preprocessing(), ("a", "b"), SoftmaxCrossEntropy())
+    for call in (model.outputs, model.predict, model.predict_proba):
+        with pytest.raises(ConfigError, match=r"samples of shape \(2, 3\).*\(N, 2, 3\), not \(6,\)"):
+            call(np.zeros(6))
+    with pytest.raises(ConfigError, match=r"not \(4, 3, 2\)"):
+        model.evaluate(Samples(np.zeros((4, 3, 2)), np.zeros(4, np.int64)))
+
+
+def test_more_samples_than_one_evaluation_batch() -> None:
+    n = 2 * EVALUATION_BATCH + 3
+    x = np.linspace(-4, 4, n)[:, np.newaxis]
+    t = (np.arange(n) % 3 == 0).astype(np.int64)
+    p = 1 / (1 + np.exp(-x[:, 0]))  # by the definition
+    np.testing.assert_allclose(BINARY.outputs(x)[:, 0], p, rtol=1e-12)
+    result = BINARY.evaluate(Samples(x, t))
+    assert result.loss == pytest.approx(np.mean([-math.log(q if k else 1 - q) for q, k in zip(p, t, strict=True)]))
+    assert result.accuracy == np.mean((x[:, 0] > 0) == t)
+
+
+def test_evaluation_by_hand() -> None:
+    uniform = Model(Network([Dense(4, Zeros()), Softmax()], 2), Preprocessing(), tuple("abcd"), SoftmaxCrossEntropy())
+    result = uniform.evaluate(Samples(np.ones((5, 2)), np.array([0, 1, 2, 0, 3])))
+    assert result.loss == pytest.approx(math.log(4))
+    assert result.accuracy == 0.4  # all are taken for class 0
+
+
+def test_weights_count_in_the_loss() -> None:
+    x, t = np.array([[0.0, 0.0], [2.0, 0.0]]), np.array([[2.5, 0.0], [1.5, 4.0]])  # losses 2 and 8
+    assert REGRESSION.evaluate(Samples(x, t)).loss == 5.0
+    assert REGRESSION.evaluate(Samples(x, t, np.array([3.0, 1.0]))).loss == (3 * 2 + 8) / 4
+    assert REGRESSION.evaluate(Samples(x, t)).accuracy is None
+
+
+def test_the_loss_is_the_mean_whatever_the_reduction() -> None:
+    model = Model(REGRESSION.network, REGRESSION.preprocessing, None, MeanSquaredError("sum"))
+    assert model.evaluate(Samples(np.zeros((2, 2)), np.array([[2.5, 0.0], [0.5, 2.0]]))).loss == 2.0
+
+
+def test_nothing_to_evaluate_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no samples"):
+        BINARY.evaluate(Samples(np.empty((0, 1)), np.empty(0, np.int64)))
+
+
+def test_outputs_beyond_all_bounds_give_an_infinite_loss_and_no_warning() -> None:
+    model = linear(Identity(), [[1e300]], [0.0], MeanSquaredError(), None)
+    assert model.evaluate(Samples(np.array([[1e9]]), np.array([[0.0]]))).loss == math.inf
+
+
+def test_the_model_lets_the_evaluated_network_alone() -> None:
+    before = CLASSES.network.theta.copy(), CLASSES.network.grad.copy()
+    CLASSES.evaluate(Samples(np.ones((3, 1)), np.array([0, 1, 2])))
+    np.testing.assert_array_equal(CLASSES.network.theta, before[0])
+    np.testing.assert_array_equal(CLASSES.network.grad, before[1])
+
+
+@pytest.mark.parametrize("room", [1, 3, 5, 100])
+@pytest.mark.parametrize("lengths", [[1] * 9, [4, 4, 1], [9], [2, 6, 1]])
+def test_a_tally_adds_up_whatever_the_pieces(room: int, lengths: list[int]) -> None:
+    scores = np.array([[0.0, 2.0 * i] for i in range(9)])
+    t = np.array([[0.0, 0.0]] * 9)
+    samples = Samples(np.zeros((9, 1)), t)
+    tally = Tally(MeanSquaredError(), samples, 2, np.float64, room)
+    tally.add(scores[:2] + 1000.0, np.array([3, 4]))
+    tally.reset()
+    start = 0
+    for i, n in enumerate(lengths):
+        index: Any = slice(start, start + n) if i % 2 else np.arange(start, start + n)
+        tally.add(scores[start : start + n], index)
+        start += n
+    assert tally.result().loss == 2 * sum(i * i for i in range(9)) / 9
+
+
+def test_a_tally_counts_right_answers_by_score_where_the_loss_is_fused() -> None:
+    samples = Samples(np.zeros((3, 1)), np.array([1, 1, 0]))
+    tally = Tally(SigmoidCrossEntropy(), samples, 1, np.float64)
+    tally.add(np.array([[0.25], [-0.25], [-3.0]]), slice(0, 3))  # scores: the border is 0, not 1/2
+    assert tally.result().accuracy == 2 / 3
+
+
+def test_a_tally_of_nothing_is_no_number() -> None:
+    result = Tally(MeanSquaredError(), Samples(np.zeros((1, 1)), np.array([0])), 1, np.float64).result()
+    assert math.isnan(result.loss)
+    assert result.accuracy is None
+
+
+@pytest.mark.parametrize(
+    ("output", "loss"),
+    [(Softmax(), SoftmaxCrossEntropy()), (Sigmoid(), SigmoidCrossEntropy()), (Identity(), MeanSquaredError()),
+     (Tanh(), MeanSquaredError())],
+)  # fmt: skip
+def test_the_default_loss_goes_with_the_last_layer(output: Layer, loss: Loss) -> None:
+    assert default_loss(type(output).__name__) == loss
+
+
+def test_metrics_by_hand() -> None:
+    outputs = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.9, 0.0, 0.1]])
+    labels = np.array([1, 0, 0, 2])
+    assert metrics.predicted_class(outputs).tolist() == [1, 0, 2, 0]
+    assert metrics.correct(outputs, labels) == 2
+    assert metrics.accuracy(outputs, labels) == 0.5
+    assert metrics.predicted_class(np.array([[0.5], [0.6]])).tolist() == [0, 1]
+    assert metrics.predicted_class(np.array([[-0.1], [0.1]]), threshold=0.0).tolist() == [0, 1]
