@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from glassnet import DataSet, from_arrays, write_idx
 
+collect_ignore = ["data"]  # the scripts that made the stored numbers need what the tests do not
+
 
 def blobs(n: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Points around three corners of the plane, and which corner."""

@@ -54,7 +54,8 @@ PICTURE: dict[str, set[str]] = {
     "cli.runs": {"errors", "files", "cli"},
     "cli.data": {"errors", "data"},
     "cli.evaluate": {"errors", "checkpoint", "data", "cli.runs"},
-    "cli.train": {"errors", "checkpoint", "config", "data", "listeners", "model", "plots", "training", "cli", "cli.runs"},
+    "cli.train": {"errors", "checkpoint", "config", "data", "listeners", "model", "plots", "training", "cli",
+                  "cli.runs"},
     "cli": {"errors", "cli.runs"},
     "": set(),
     "__main__": {"cli"},
@@ -68,7 +69,7 @@ LIBRARIES = {
     "tqdm": {"listeners"},
     "safetensors": {"checkpoint"},
     "matplotlib": {"plots"},
-    "threadpoolctl": {"cli.train", "training"},
+    "threadpoolctl": {"config", "cli.train", "training"},
     "click": {"cli", "cli.data", "cli.evaluate", "cli.runs", "cli.train"},
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import struct
 from collections.abc import Callable
@@ -41,14 +42,13 @@ from glassnet import (
     Softmax,
     SoftmaxCrossEntropy,
     Tanh,
-    checkpoint,
     fit,
     from_arrays,
     load_model,
     save_model,
 )
 from glassnet.checkpoint import build, describe
-from glassnet.errors import ConfigError, GlassnetError, MissingFileError, ModelFileError
+from glassnet.errors import ConfigError, MissingFileError, ModelFileError
 from glassnet.initializers import INITIALIZERS, Initializer
 from glassnet.layers import ACTIVATIONS, LAYERS
 from glassnet.losses import LOSSES, Loss
@@ -216,11 +216,13 @@ def test_an_interrupted_write_leaves_the_old_file(
     save_model(a_model(), path)
     before = path.read_bytes()
 
-    def broken(tensors: object, name: Path, metadata: object) -> None:
-        name.write_bytes(before[:50])
+    whole = Path.write_bytes
+
+    def broken(self: Path, content: bytes) -> None:
+        whole(self, content[:50])
         raise error
 
-    monkeypatch.setattr(checkpoint, "save_file", broken)
+    monkeypatch.setattr(Path, "write_bytes", broken)
     with pytest.raises(type(error)):
         save_model(model_of(Dense(9)), path)
     assert path.read_bytes() == before
@@ -233,17 +235,14 @@ def test_a_refusal_by_the_system_is_an_oserror(tmp_path: Path) -> None:
         save_model(a_model(), tmp_path / "m.safetensors")
 
 
-def test_a_write_error_of_the_library_is_an_oserror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(tensors: object, name: object, metadata: object) -> None:
-        raise checkpoint.SafetensorError("no space left on device")
-
-    monkeypatch.setattr(checkpoint, "save_file", broken)
-    with pytest.raises(OSError, match=r"m\.safetensors could not be written \(no space left on device\)"):
-        save_model(a_model(), tmp_path / "m.safetensors")
+def test_a_model_can_be_read_by_whom_other_files_can(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    save_model(a_model(), tmp_path / "m.safetensors")
+    assert (tmp_path / "m.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_a_missing_folder_is_said_to_be_missing(tmp_path: Path) -> None:
-    with pytest.raises(MissingFileError, match="the folder .* does not exist"):
+    with pytest.raises(MissingFileError, match=r"the folder .* does not exist"):
         save_model(a_model(), tmp_path / "nowhere" / "m.safetensors")
 
 
@@ -496,22 +495,15 @@ def test_no_json_in_any_place_does_harm(tmp_path: Path, place: tuple[Any, ...], 
     else:
         metadata = value
     path = write(tmp_path / "m.safetensors", metadata)
-    try:
-        model = load_model(path)
-    except ModelFileError as error:
-        assert str(path) in str(error)
-    else:
-        assert model.outputs(np.zeros((1, 2, 3))).shape == (1, 3)
+    with contextlib.suppress(ModelFileError), np.errstate(all="ignore"):
+        assert load_model(path).outputs(np.zeros((1, 2, 3))).shape == (1, 3)
 
 
 @given(value=JSON)
 def test_what_builds_describes_itself_again(value: Any) -> None:
-    try:
+    with contextlib.suppress(ModelFileError):
         spec = build(value)
-    except GlassnetError as error:
-        assert isinstance(error, ModelFileError)
-    else:
-        assert build(describe(spec)) == spec
+        assert build(json.loads(json.dumps(describe(spec)))) == spec
 
 
 @pytest.mark.parametrize("layer", [Dense(3), *(kind() for kind in ACTIVATIONS.values())])

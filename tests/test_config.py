@@ -40,6 +40,8 @@ from glassnet.training import follow
 FIELDS = {field.name: field for field in dataclasses.fields(RunConfig)}
 OPTIONS = {parameter.name: parameter for parameter in command.params if isinstance(parameter, click.Option)}
 
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "show_default": True}  # as the whole program has it
+
 
 @pytest.fixture
 def digits() -> DataSet:
@@ -173,9 +175,8 @@ def test_a_run_that_makes_no_sense_is_refused(digits: DataSet, values: dict[str,
 
 def test_the_default_network(digits: DataSet) -> None:
     layers = RunConfig().make_network(digits).layers
-    assert layers == (
-        Flatten(), Dense(100, HeNormal()), ReLU(), Dense(100, HeNormal()), ReLU(), Dense(10, GlorotUniform()), Softmax(),
-    )  # fmt: skip
+    hidden = (Dense(100, HeNormal()), ReLU())
+    assert layers == (Flatten(), *hidden, *hidden, Dense(10, GlorotUniform()), Softmax())
 
 
 def test_rows_are_not_flattened_and_hidden_layers_can_be_left_out() -> None:
@@ -289,13 +290,13 @@ def test_the_choices_of_the_command_line_are_the_registries(option: str, names: 
 def test_every_value_has_an_option_with_the_same_default() -> None:
     flags = {"validate": "no_validation", "shuffle": "no_shuffle"}
     assert set(OPTIONS) == {flags.get(name, name) for name in FIELDS} | {"out", "force", "debug"}
-    given = command.make_context("train", []).params
+    given = command.make_context("train", [], **CONTEXT).params
     for name, field in FIELDS.items():
         assert given[flags.get(name, name)] == (not field.default if name in flags else field.default), name
 
 
 def test_the_help_names_every_option_every_choice_and_every_default() -> None:
-    text = " ".join(command.get_help(click.Context(command, **command.context_settings)).split())
+    text = " ".join(command.get_help(click.Context(command, **CONTEXT)).split())
     for name, option in OPTIONS.items():
         assert f"--{name.replace('_', '-')} " in text
         if isinstance(option.type, click.Choice):

@@ -30,9 +30,14 @@ def test_the_file_appears_when_it_is_complete(tmp_path: Path) -> None:
 def test_what_was_there_stays_when_writing_fails(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(error), whole_file(path) as temporary:
-        temporary.write_text("half")
-        raise error
+
+    def write() -> None:
+        with whole_file(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        write()
     assert path.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
 

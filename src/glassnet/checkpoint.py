@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from glassnet.data import Preprocessing
 from glassnet.errors import ConfigError, GlassnetError, MissingFileError, ModelFileError
@@ -117,11 +117,9 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
         "preprocessing": dataclasses.asdict(model.preprocessing),
         "class_names": None if model.class_names is None else list(model.class_names),
     }
+    content = save(_tensors(network), {"glassnet": json.dumps(metadata)})  # its save_file lets only the owner read
     with whole_file(path) as temporary:
-        try:
-            save_file(_tensors(network), temporary, {"glassnet": json.dumps(metadata)})
-        except SafetensorError as error:
-            raise OSError(f"{path} could not be written ({error})") from None
+        temporary.write_bytes(content)
 
 
 def _tensors(network: Network) -> dict[str, Any]:

@@ -39,8 +39,7 @@ class Progress(Listener):
 
             self._bar = tqdm(
                 total=run.total_samples,
-                unit=" samples",
-                unit_scale=True,
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}",  # fits 80 columns
                 file=self._stream or sys.stderr,
                 dynamic_ncols=True,
                 desc=f"epoch 1/{run.epochs}",
