@@ -122,9 +122,9 @@ def test_a_given_value_is_kept_and_used(digits: DataSet) -> None:
         ({"hidden": (100, 0)}, "the widths of the hidden layers must be whole numbers"),
         ({"hidden": (10**12,)}, "whole numbers of 1 to 1,000,000"),
         ({"hidden": ("100",)}, "the widths of the hidden layers must be whole numbers"),
-        ({"optimizer": "momentum", "momentum": 1.0}, "momentum is 1.0"),
-        ({"beta1": -0.1}, "beta1 is -0.1"),
-        ({"epsilon": -1.0}, "epsilon is -1.0"),
+        ({"optimizer": "momentum", "momentum": 1.0}, "momentum must be a finite number"),
+        ({"beta1": -0.1}, "beta1 must be a finite number"),
+        ({"epsilon": -1.0}, "epsilon must be a finite number"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(values: dict[str, Any], sentence: str | None) -> None:
@@ -158,8 +158,8 @@ def test_settings_of_other_optimizers_are_refused(optimizer: str, setting: str) 
         ({"seed": -1}, "seed"),
         ({"batch_size": 0}, "batch size"),
         ({"batch_size": True}, "batch size"),
-        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
-        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rate": 0.0}, "learning_rate must be a finite number"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a finite number"),
         ({"loss": "mse", "output_activation": "softmax"}, "vanishes"),
         ({"output_activation": "sigmoid"}, "do not sum to one"),
         ({"output_activation": "identity"}, r"let the last layer be Softmax\(\)"),

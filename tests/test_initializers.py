@@ -91,7 +91,7 @@ def test_a_bias_is_drawn_with_the_fans_of_its_layer(name):
 
 @pytest.mark.parametrize("deviation", [-0.1, math.inf, math.nan, "wide", None])
 def test_a_deviation_that_makes_no_sense_is_refused(deviation):
-    with pytest.raises(ConfigError, match="deviation must be a finite number >= 0"):
+    with pytest.raises(ConfigError, match="deviation must be a finite number at least 0"):
         Normal(deviation)
 
 

@@ -182,8 +182,8 @@ def test_restore_writes_into_the_memory_that_is_there():
         ({"M": np.zeros(4)}, "Row M .* restore a state of the same network"),
         ({"V": np.zeros((3, 1))}, "Row V .* restore a state of the same network"),
         ({"V": np.zeros(3, np.float32)}, "Row V .* float32"),
-        ({"steps": -1}, "steps is -1"),
-        ({"steps": 1.5}, "steps is 1.5"),
+        ({"steps": -1}, "steps must be a whole number of at least 0, not -1"),
+        ({"steps": 1.5}, "steps must be a whole number of at least 0, not 1.5"),
         ({"G": np.zeros(3)}, r"\['M', 'V', 'steps'\].*\['G', 'M', 'V', 'steps'\].* same class"),
     ],
 )
@@ -507,7 +507,7 @@ def test_defaults():
     ],
 )
 def test_senseless_arguments_are_refused_by_name(make, name):
-    with pytest.raises(ConfigError, match=rf"^{name} is .*; give .*\.$"):
+    with pytest.raises(ConfigError, match=rf"^{name} (must be a .*, not .*|is .*; give .*)\.$"):
         make()
 
 

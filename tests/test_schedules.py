@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glassnet.checks import check_count, check_number
 from glassnet.errors import ConfigError
-from glassnet.schedules import Constant, Cosine, OneCycle, Step, check_count, check_number
+from glassnet.schedules import Constant, Cosine, OneCycle, Step
 
 RECORDED = Path(__file__).parent / "data" / "optim_trajectories.npz"
 
@@ -181,7 +182,7 @@ def test_schedules_are_pure_and_frozen(schedule):
     ],
 )
 def test_senseless_arguments_are_refused_by_name(make, name):
-    with pytest.raises(ConfigError, match=rf"^{name} is .*; give a .*\.$"):
+    with pytest.raises(ConfigError, match=rf"^{name} must be a .*, not .*\.$"):
         make()
 
 

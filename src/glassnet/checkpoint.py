@@ -83,8 +83,10 @@ def build(description: Any) -> Any:
             raise ModelFileError(f"{value!r:.80} can not be the {name} of {kind.__name__}.")
     try:
         return kind(**values)
-    except (TypeError, GlassnetError) as error:
+    except TypeError as error:
         raise ModelFileError(f"{kind.__name__}: {error}") from None
+    except GlassnetError as error:
+        raise ModelFileError(str(error)) from None
 
 
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:

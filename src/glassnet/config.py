@@ -10,6 +10,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from glassnet.checks import check_count
 from glassnet.data import DataSet, load
 from glassnet.errors import ConfigError
 from glassnet.initializers import INITIALIZERS, GlorotUniform, HeNormal, Initializer, Normal
@@ -17,7 +18,7 @@ from glassnet.layers import ACTIVATIONS, Dense, Flatten, Layer
 from glassnet.losses import LOSSES, Loss
 from glassnet.network import Network
 from glassnet.optim import OPTIMIZERS, Optimizer
-from glassnet.schedules import Constant, Cosine, OneCycle, Schedule, Step, check_count
+from glassnet.schedules import Constant, Cosine, OneCycle, Schedule, Step
 from glassnet.training import Listener, Result, Training, follow
 
 LEARNING_RATES = {"sgd": 0.8, "momentum": 0.1, "adagrad": 0.1, "rmsprop": 0.003, "adam": 0.005}

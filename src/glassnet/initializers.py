@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.errors import ConfigError
+from glassnet.checks import check_number
 
 
 class Fans(NamedTuple):
@@ -55,8 +55,7 @@ class Normal(Initializer):
     deviation: float = 0.01
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.deviation, int | float) and 0 <= self.deviation < math.inf):
-            raise ConfigError(f"Normal: the deviation must be a finite number >= 0, not {self.deviation!r}.")
+        check_number("Normal: deviation", self.deviation, least=0)
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...], fans: Fans) -> NDArray[Any]:
         """Draw from N(0, deviation^2)."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassnet import functional
+from glassnet.checks import check_count, check_number
 from glassnet.errors import ConfigError
 from glassnet.initializers import Fans, GlorotUniform, Initializer, Zeros
 from glassnet.params import Param, Views
@@ -94,11 +95,6 @@ class Layer:
         return dy
 
 
-def _whole_number(layer: str, what: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{layer}: {what} must be a whole number of at least 1, not {value!r}.")
-
-
 @dataclass(frozen=True)
 class Flatten(Layer):
     """(N, H, W, ...) -> (N, H W ...): each sample becomes one row. Copies nothing."""
@@ -143,7 +139,7 @@ class Dense(Layer):
     keeps_input = True
 
     def __post_init__(self) -> None:
-        _whole_number("Dense", "units", self.units)
+        check_count("Dense: units", self.units, least=1)
 
     def output_shape(self, in_shape: Shape) -> Shape:
         """Return (O,)."""
@@ -202,8 +198,7 @@ class Dropout(Layer):
     rate: float = 0.5
 
     def __post_init__(self) -> None:
-        if not isinstance(self.rate, int | float) or isinstance(self.rate, bool) or not 0 <= self.rate < 1:
-            raise ConfigError(f"Dropout: the rate must lie in 0 <= rate < 1, not {self.rate!r}.")
+        check_number("Dropout: rate", self.rate, least=0, below=1)
 
     def buffers(self, in_shape: Shape, n: int, train: bool) -> dict[str, Buffer]:
         """Return y, dx, the mask and its random numbers; nothing outside training."""
@@ -317,8 +312,7 @@ class LeakyReLU(Activation):
     keeps_output = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.alpha, int | float) or not 0 <= self.alpha < 1:
-            raise ConfigError(f"LeakyReLU: alpha must lie in 0 <= alpha < 1, not {self.alpha!r}.")
+        check_number("LeakyReLU: alpha", self.alpha, least=0, below=1)
 
     @property
     def constants(self) -> tuple[float, ...]:
@@ -338,8 +332,7 @@ class ELU(Activation):
     keeps_output = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.alpha, int | float) or not 0 < self.alpha < math.inf:
-            raise ConfigError(f"ELU: alpha must be a finite number above 0, not {self.alpha!r}.")
+        check_number("ELU: alpha", self.alpha, above=0)
 
     @property
     def constants(self) -> tuple[float, ...]:

@@ -15,6 +15,7 @@ from time import perf_counter
 from types import FrameType
 from typing import Any, TextIO
 
+from glassnet.checks import check_count
 from glassnet.errors import ConfigError, MissingFileError
 from glassnet.files import write_text
 from glassnet.training import COLUMNS, Begin, End, EpochEnd, Event, History, Listener, Steps, Training
@@ -122,9 +123,7 @@ class EarlyStopping(_Monitor):
 
     def __init__(self, monitor: str = "validation_loss", patience: int = 5) -> None:
         super().__init__(monitor)
-        if not isinstance(patience, int) or patience < 1:
-            raise ConfigError(f"the patience of early stopping must be at least 1 epoch, not {patience!r}.")
-        self.patience = patience
+        self.patience = check_count("patience", patience, least=1)
 
     def waited(self, epochs: int, run: Training) -> None:
         """Stop after `patience` epochs."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from glassnet.checks import check_count
 from glassnet.errors import ConfigError
 from glassnet.layers import Buffer, Layer, LayerSpace
 from glassnet.params import ParamLayout
@@ -67,6 +68,7 @@ class Network:
         self.layers = tuple(layers)
         self.input_shape = tuple(int(side) for side in np.atleast_1d(input_shape))
         self.dtype = np.dtype(dtype)
+        check_count("seed", seed, least=0)
         self._check()
         self.shapes = [self.input_shape]  # shapes[l] goes into layer l
         for layer in self.layers:

@@ -25,8 +25,9 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from glassnet.checks import check_count, check_number
 from glassnet.errors import ConfigError
-from glassnet.schedules import Constant, Schedule, check_count, check_number
+from glassnet.schedules import Constant, Schedule
 
 Vector: TypeAlias = npt.NDArray[np.floating[Any]]
 """A flat vector, (P,), of float32 or float64."""

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from glassnet.checks import check_count
 from glassnet.data import DataSet
 from glassnet.data.batches import Batch, Batches
 from glassnet.diagnosis import all_finite, first_bad_number
@@ -184,13 +185,10 @@ class Training:
         output = type(network.layers[-1]).__name__
         loss = self.loss = self.loss or default_loss(output)
         loss.check_output(output)
-        for what, value, least in (
-            ("epochs", self.epochs, 0),
-            ("max_steps", self.max_steps, 0),
-            ("seed", self.seed, 0),
-        ):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-                raise ConfigError(f"{what} must be a whole number of at least {least}, not {value!r}.")
+        check_count("epochs", self.epochs, least=0)
+        check_count("seed", self.seed, least=0)
+        if self.max_steps is not None:
+            check_count("max_steps", self.max_steps, least=0)
         if len(network.output_shape) != 1:
             raise ConfigError(f"the network's output must be one row a sample, not shape {network.output_shape}.")
         if data.input_shape != network.input_shape:

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from glassnet import __version__
 from glassnet.cli import STARTED
 from glassnet.errors import MissingFileError, OutputExistsError
 from glassnet.files import whole_file, write_text
@@ -35,8 +36,9 @@ def process_start() -> float:
 
 def versions() -> dict[str, str]:
     """Return the versions of what computed."""
-    found = {name: version(name) for name in ("glassnet", "numpy")}
-    return found | {
+    return {
+        "glassnet": __version__,
+        "numpy": version("numpy"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -170,10 +170,10 @@ def run(config: RunConfig, out: Path | None, force: bool) -> int:
     listeners: list[Listener] = [CSVHistory(folder / "history.csv"), StopOnInterrupt()]
     if sys.stderr.isatty():
         listeners.append(Progress())
-    failure = None
+    failure: Exception | None = None
     try:
         config.follow(training, listeners)
-    except DivergedError as error:
+    except (DivergedError, OSError) as error:  # what was learnt is saved before the error is said
         failure = error
     result = training.result()
     _write(config, data, result, folder)

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from glassnet.errors import ConfigError, DataError, MissingFileError
+from glassnet.checks import check_count
+from glassnet.errors import DataError, MissingFileError
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Stream: TypeAlias = io.BufferedReader | gzip.GzipFile
@@ -59,9 +60,7 @@ def memory_limit(max_bytes: int | None) -> int:
             return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         except (AttributeError, ValueError, OSError):
             return UNKNOWN_MEMORY_LIMIT
-    if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 0:
-        raise ConfigError(f"max_bytes is {max_bytes!r}; give a whole number of bytes, 0 or more, or None")
-    return max_bytes
+    return check_count("max_bytes", max_bytes, least=0)
 
 
 def foreign_content(head: bytes) -> str | None:
