@@ -49,14 +49,13 @@ PAGE = """# Five optimizers, three regimes
 
 784-100-100-10 with sigmoid hidden layers on MNIST, softmax cross-entropy, one-cycle learning rate. 55,000 images train;
 settings were chosen on the 5,000 of validation; accuracy is that of the 10,000 test images, mean and standard deviation
-over {seeds} seeds. Seconds are the median of the training steps alone on one two-core machine: they compare cells, no
-more.
+over {seeds} seeds.
 
 Any row again: `glassnet train --activation sigmoid` with the options in the row. All rows: `python
 benchmarks/regimes.py --seeds {seeds}`, which writes this page.
 
-| regime | optimizer | options | accuracy % | seconds |
-|---|---|---|---|---|
+| regime | optimizer | options | accuracy % |
+|---|---|---|---|
 {rows}
 """
 
@@ -92,16 +91,15 @@ def main(seeds: int, out: Path) -> None:
     cells = [(regime, optimizer) for regime, optimizers in SETTINGS.items() for optimizer in optimizers]
     with tqdm(total=len(cells) * seeds, unit=" runs") as bar:
         for regime, optimizer in cells:
-            accuracies, seconds = [], []
+            accuracies = []
             for seed in range(seeds):
                 config = config_of(regime, optimizer, seed)
                 result = config.follow(config.make_training(data))
                 accuracies.append(100 * (result.model.evaluate(data.test).accuracy or 0.0))
-                seconds.append(result.train_seconds)
                 bar.update()
             figures = f"{statistics.mean(accuracies):.2f} ± {statistics.stdev(accuracies):.2f}"
             options = f"`{options_of(regime, optimizer)}`"
-            rows.append(f"| {regime} | {optimizer} | {options} | {figures} | {statistics.median(seconds):.1f} |")
+            rows.append(f"| {regime} | {optimizer} | {options} | {figures} |")
             tqdm.write(rows[-1])
     out.write_text(PAGE.format(seeds=seeds, rows="\n".join(rows)), encoding="utf-8")
 

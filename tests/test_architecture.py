@@ -40,7 +40,10 @@ PICTURE: dict[str, set[str]] = {
     "data.batches": {"errors", "data.dataset", "data.preprocessing"},
     "data": {"data.csv", "data.dataset", "data.facts", "data.idx", "data.preprocessing", "data.sources"},
     # networks
-    "layers": {"checks", "errors", "functional", "initializers", "params", "randomness"},
+    "layers.base": {"params", "randomness"},
+    "layers.basic": {"checks", "errors", "initializers", "layers.base", "params", "randomness"},
+    "layers.activations": {"checks", "errors", "functional", "layers.base", "params"},
+    "layers": {"layers.activations", "layers.base", "layers.basic"},
     "network": {"checks", "errors", "layers", "params", "randomness"},
     "model": {"errors", "data", "layers", "losses", "metrics", "network"},
     "gradcheck": {"errors", "losses", "network"},

@@ -154,9 +154,7 @@ class Network:
         ws.top = len(self.layers) - (2 if skip_last else 1)
         for i in range(ws.top, ws.lowest - 1, -1):
             below = self.layers[i].backward(self.params[i], self.grads[i], dy, spaces[i])
-            if below is None:
-                break
-            dy = below
+            dy = dy if below is None else below  # None: the lowest layer with parameters, where the loop ends
 
     def predict(self, x: Array, *, batch_size: int = 1000) -> Array:
         """Return the outputs of any number of samples, in evaluation mode.
