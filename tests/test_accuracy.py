@@ -37,7 +37,7 @@ def test_default_run_reads_98_percent_over_five_seeds(mnist):
 def test_each_optimizer_trains_in_each_regime(mnist, regime, optimizer):
     asked = regimes.ASKED[regime]
     config = regimes.config_of(regime, optimizer)
-    target = asked + 0.01  # on the validation images; the test images may be harder
+    target = asked + 0.3 * (1 - asked)  # on the validation images; the test images are harder
     result = config.follow(config.make_training(mnist), [StopAt(target)])
     assert result.model.evaluate(mnist.test).accuracy >= asked
     assert len(result.history["epoch"]) <= regimes.EPOCHS[regime]

@@ -37,7 +37,7 @@ PICTURE: dict[str, set[str]] = {
     "data.facts": {"data.dataset"},
     "data.sources": {"errors", "data.checks", "data.csv", "data.dataset", "data.files", "data.folder", "data.idx",
                      "data.preprocessing"},
-    "data.batches": {"errors", "data.dataset", "data.preprocessing"},
+    "data.batches": {"checks", "errors", "data.dataset", "data.preprocessing"},
     "data": {"data.csv", "data.dataset", "data.facts", "data.idx", "data.preprocessing", "data.sources"},
     # networks
     "layers.base": {"params", "randomness"},
@@ -59,7 +59,7 @@ PICTURE: dict[str, set[str]] = {
     "": set(),
     "cli.runs": {"", "errors", "files", "cli"},
     "cli.data": {"errors", "data"},
-    "cli.evaluate": {"errors", "checkpoint", "data", "cli.runs"},
+    "cli.evaluate": {"errors", "checkpoint", "config", "data", "cli.runs"},
     "cli.train": {"errors", "checkpoint", "config", "data", "listeners", "model", "plots", "training", "cli",
                   "cli.runs"},
     "cli": {"errors", "cli.runs"},
@@ -80,8 +80,8 @@ LIBRARIES = {
 
 STANDARD = {
     "abc", "collections", "contextlib", "csv", "dataclasses", "datetime", "functools", "gzip", "hashlib", "importlib",
-    "io", "itertools", "json", "math", "os", "pathlib", "platform", "re", "secrets", "signal", "struct", "sys",
-    "threading", "time", "traceback", "types", "typing", "warnings", "zlib",
+    "io", "itertools", "json", "math", "operator", "os", "pathlib", "platform", "re", "secrets", "signal", "struct", "sys",
+    "tempfile", "threading", "time", "traceback", "types", "typing", "warnings", "zlib",
 }  # fmt: skip
 
 

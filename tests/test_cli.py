@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from conftest import pictures, write_idx_folder
 
-from glassnet import RunConfig, load, load_model, write_idx
+from glassnet import Model, RunConfig, checkpoint, load, load_model, write_idx
 from glassnet.cli import main, runs
 from glassnet.training import follow
 
@@ -93,7 +93,7 @@ def test_training_leaves_four_files_and_says_what_came_out(glassnet: Glassnet, i
     assert sorted(path.name for path in folders[0].iterdir()) == FILES
     first, second, third, *_, last = out.splitlines()
     assert first == "30-20-10 on small, relu, softmax-crossentropy, adam; 830 parameters"
-    assert second == "270 samples to train, 30 to validate, 60 to test"
+    assert second == "270 samples to train, 30 held out, 60 to test"
     result = json.loads((folders[0] / "result.json").read_text())
     assert result["test_accuracy"] > 0.5
     assert third.startswith(f"test accuracy {100 * result['test_accuracy']:.2f} % of 60 samples never seen before")
@@ -225,7 +225,7 @@ def test_real_digits(glassnet: Glassnet, steps: int) -> None:
     status, out, err = glassnet("train", "--hidden", "30", "--max-steps", steps, "--batch-size", 50)
     assert (status, err) == (0, "")
     assert "784-30-10 on mnist" in out
-    assert "55,000 samples to train, 5,000 to validate, 10,000 to test" in out
+    assert "55,000 samples to train, 5,000 held out, 10,000 to test" in out
     result = json.loads(Path("runs/latest/result.json").read_text())
     assert result["test_accuracy"] > 0.75
     status, out, _ = glassnet("evaluate")
@@ -381,10 +381,12 @@ def test_evaluate_agrees_with_the_result(
         "accuracy": result["test_accuracy"], "loss": result["test_loss"],
     }  # fmt: skip
     facts = json.loads(glassnet(*given, "--json", "--split", "validation", "--validation", 70)[1])
+    assert facts == json.loads(glassnet(*given, "--json", "--split", "validation")[1])  # 70 is in result.json
+    assert facts == json.loads(glassnet(*given[:3], "--json", "--split", "validation")[1])  # and so are the data
     assert (facts["samples"], facts["accuracy"], facts["loss"]) == (
         70, result["validation_accuracy"], result["validation_loss"],
     )  # fmt: skip
-    assert json.loads(glassnet(*given, "--json", "--split", "train")[1])["samples"] == 270
+    assert json.loads(glassnet(*given, "--json", "--split", "train")[1])["samples"] == 230
 
 
 def test_evaluate_refuses_what_does_not_fit(
@@ -398,7 +400,7 @@ def test_evaluate_refuses_what_does_not_fit(
         (("evaluate", "--data", idx_folder, "--model", "out"), 1, "out is a folder: name the model file inside it"),
         (("evaluate", "--data", idx_folder, "--model", "bad.safetensors"), 1, "is no safetensors file"),
         ((*model, "--data", "nowhere/at-all"), 1, "nowhere/at-all does not exist"),
-        ((*model,), 2, "this model reads samples of shape (6, 5)"),
+        ((*model, "--data", "mnist"), 2, "this model reads samples of shape (6, 5)"),
         ((*model, "--data", idx_folder, "--split", "validation", "--validation", 0), 2, "has no validation samples"),
         ((*model, "--data", idx_folder, "--split", "all"), 2, "--split"),
     ):
@@ -511,8 +513,8 @@ def test_python_m_glassnet(idx_folder: Path) -> None:
         (["train", "--learning-rate", "nan"], "learning_rate must be a finite number"),
         (["train", "--learning-rate", "inf"], "learning_rate must be a finite number"),
         (["train", "--learning-rate", "0,1"], "'0,1' is not a valid float"),
-        (["train", "--momentum", "0.5"], "momentum is no setting of adam, but of momentum; leave it out"),
-        (["train", "--optimizer", "sgd", "--beta1", "0.5"], "beta1 is no setting of sgd"),
+        (["train", "--momentum", "0.5"], "momentum is a setting of the optimizer momentum, not of adam: leave it out"),
+        (["train", "--optimizer", "sgd", "--beta1", "0.5"], "beta1 is a setting of the optimizer adam, not of sgd"),
         (["train", "--optimizer", "momentum", "--momentum", "1"], "'--momentum'"),
         (["train", "--beta2", "nan"], "beta2 must be a finite number"),
         (["train", "--epsilon", "0"], "'--epsilon'"),
@@ -728,9 +730,10 @@ def raising(error: BaseException) -> Callable[..., None]:
     ("error", "status", "sentence"),
     [
         (KeyboardInterrupt(), 130, "glassnet: interrupted before it was done."),
-        (MemoryError(), 1, "glassnet: the system refused: out of memory."),
+        (MemoryError(), 1, "glassnet: there is not enough memory: take a smaller network, batch or data set."),
         (PermissionError(13, "Permission denied", "runs"), 1,
-         "glassnet: the system refused: [Errno 13] Permission denied: 'runs'."),
+         "glassnet: the system refused ([Errno 13] Permission denied: 'runs'): look at the folder, its permissions and "
+         "the room on the disk."),
         (RuntimeError("a bug"), 1,
          "glassnet: this should not happen, please report it (RuntimeError: a bug); --debug shows where."),
     ],
@@ -754,7 +757,7 @@ def test_a_disk_that_is_full_is_told_in_a_sentence(
     status, _, err = glassnet("train", "--data", idx_folder, "--max-steps", 1, "--out", "out")
     assert status == 1
     assert_one_sentence(err)
-    assert "the system refused: [Errno 28] No space left on device: 'out/model'" in err
+    assert "the system refused ([Errno 28] No space left on device: 'out/model')" in err
     assert sorted(path.name for path in Path("out").iterdir()) == ["history.csv"]
     assert not Path("runs").exists()
 
@@ -790,3 +793,24 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     process.stderr.close()
     process.wait(timeout=60)
     assert b"Traceback" not in err
+
+
+def test_an_interrupt_while_results_are_written_waits_for_them(
+    glassnet: Glassnet, idx_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = checkpoint.save_model
+
+    def interrupted(model: Model, path: Path) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        save(model, path)
+
+    monkeypatch.setattr(checkpoint, "save_model", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    status, out, _ = glassnet("train", "--data", idx_folder, "--epochs", 1, "--out", "out")
+    assert status == 130
+    assert "results in out" in out
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "history.csv", "learning-curve.png", "model.safetensors", "result.json",
+    ]  # fmt: skip
+    assert Path("runs/latest/result.json").is_file()
+    assert signal.getsignal(signal.SIGINT) is before

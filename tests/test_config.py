@@ -7,12 +7,14 @@ import inspect
 import json
 import re
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import pytest
 from conftest import blobs, pictures
+from threadpoolctl import threadpool_limits
 
 from glassnet import (
     DataSet,
@@ -26,6 +28,7 @@ from glassnet import (
     RunConfig,
     Softmax,
     from_arrays,
+    load,
 )
 from glassnet.cli.train import ACTIVATIONS as CLI_ACTIVATIONS
 from glassnet.cli.train import command
@@ -91,7 +94,7 @@ def test_a_given_value_is_kept_and_used(digits: DataSet) -> None:
                        loss="mse", schedule="constant")  # fmt: skip
     resolved = config.resolved(digits)
     assert (resolved.rho, resolved.epsilon, resolved.learning_rate) == (0.5, 1e-3, 0.25)
-    facts = config.make_optimizer(10).describe()
+    facts = config.make_optimizer(10, 1000).describe()
     assert facts == {"type": "RMSprop", "learning_rate": 0.25} | {
         name: facts[name] for name in OPTIMIZERS["rmsprop"].hyperparameters
     }
@@ -145,7 +148,9 @@ def test_values_that_make_no_sense_are_refused(values: dict[str, Any], sentence:
     ],
 )
 def test_settings_of_other_optimizers_are_refused(optimizer: str, setting: str) -> None:
-    with pytest.raises(ConfigError, match=f"{setting} is no setting of {optimizer}, but of .*; leave it out"):
+    with pytest.raises(
+        ConfigError, match=f"{setting} is a setting of the optimizer .*, not of {optimizer}: leave it out"
+    ):
         RunConfig(optimizer=optimizer, **{setting: 0.5})  # type: ignore[arg-type]
 
 
@@ -217,7 +222,9 @@ def test_auto_goes_by_the_activation(digits: DataSet, activation: str) -> None:
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 7, 19, 20, 21, 100])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_schedule_fits_every_run(schedule: str, steps: int) -> None:
-    rates = [RunConfig(schedule=schedule, learning_rate=0.5).make_optimizer(steps).schedule(k) for k in range(steps)]
+    rates = [
+        RunConfig(schedule=schedule, learning_rate=0.5).make_optimizer(steps, 1000).schedule(k) for k in range(steps)
+    ]
     assert all(0 <= rate <= 0.5 for rate in rates)
     assert max(rates) > 0
     if steps >= 20:
@@ -227,7 +234,7 @@ def test_every_schedule_fits_every_run(schedule: str, steps: int) -> None:
 
 
 def test_the_staircase_has_three_steps() -> None:
-    schedule = RunConfig(schedule="step", learning_rate=1.0).make_optimizer(9).schedule
+    schedule = RunConfig(schedule="step", learning_rate=1.0).make_optimizer(9, 1000).schedule
     assert [round(schedule(k), 9) for k in range(9)] == [1.0] * 3 + [0.1] * 3 + [0.01] * 3
 
 
@@ -316,3 +323,26 @@ def test_the_help_names_every_option_every_choice_and_every_default() -> None:
         start, _, end = name.rpartition("-")
         assert start in text, name
         assert end in text, name
+
+
+def test_a_sum_over_the_batch_takes_smaller_steps_by_default() -> None:
+    mean, total = RunConfig(optimizer="sgd"), RunConfig(optimizer="sgd", loss_reduction="sum")
+    assert total.peak_rate(55_000) == mean.peak_rate(55_000) / 100
+    assert total.peak_rate(10) == mean.peak_rate(10) / 10  # fewer samples than a batch
+    whole = RunConfig(optimizer="sgd", loss_reduction="sum", batch_size="full")
+    assert whole.peak_rate(55_000) == mean.peak_rate(55_000) / 55_000
+    assert RunConfig(loss_reduction="sum").peak_rate(55_000) == RunConfig().peak_rate(55_000)  # adam sees no scale
+    assert RunConfig(optimizer="sgd", loss_reduction="sum", learning_rate=0.3).peak_rate(55_000) == 0.3
+
+
+def test_a_resolved_run_names_its_threads_and_finds_its_data_from_elsewhere(
+    idx_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(idx_folder.parent)
+    config = RunConfig(data=idx_folder.name, batch_size=300)
+    with threadpool_limits(1, user_api="blas"):
+        resolved = config.resolved(config.load_data())
+    assert resolved.threads == 1
+    monkeypatch.chdir(tmp_path)
+    again = RunConfig.from_dict(resolved.to_dict()).load_data()
+    np.testing.assert_array_equal(again.train.features, load(idx_folder).train.features)

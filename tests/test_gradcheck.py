@@ -281,7 +281,7 @@ def test_float32_is_refused():
 
 
 def test_a_loss_that_does_not_go_with_the_output_is_refused():
-    with pytest.raises(ConfigError, match="does not go with a Softmax output"):
+    with pytest.raises(ConfigError, match="does not go with Softmax as the last layer"):
         check_gradients(net(Dense(CLASSES), Softmax()), *samples(), SigmoidCrossEntropy())
 
 

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,7 +60,7 @@ class Run:
     def __init__(self, column: str = "validation_loss", *, validates: bool = True) -> None:
         self.column, self.validates, self.stopped = column, validates, ""
         self.network = SimpleNamespace(theta=np.zeros(2), state=np.zeros(1))
-        self.epoch = 0
+        self.epoch = self.step = 0
 
     def stop(self, reason: str) -> None:
         self.stopped = reason
@@ -70,7 +71,7 @@ class Run:
         if begin:
             listener.notify(Begin(), run)
         for value in values:
-            self.epoch += 1
+            self.epoch, self.step = self.epoch + 1, self.step + 10
             self.network.theta[:], self.network.state[:] = self.epoch, -self.epoch
             listener.notify(Steps(self.epoch), run)
             listener.notify(EpochEnd({"epoch": self.epoch, self.column: value}), run)
@@ -100,9 +101,12 @@ def test_progress_is_drawn_on_the_given_stream_alone(corners: DataSet, capsys: p
     assert f"accuracy {100 * result.history['validation_accuracy'][-1]:.2f} %" in last
 
 
-def test_progress_is_drawn_on_the_standard_error_by_default(
-    corners: DataSet, capsys: pytest.CaptureFixture[str]
+def test_progress_is_drawn_on_the_standard_error_if_that_is_a_terminal(
+    corners: DataSet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    train(corners, Progress(), validate=False)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     train(corners, Progress(), validate=False)
     out, err = capsys.readouterr()
     assert out == ""
@@ -202,6 +206,16 @@ def test_best_weights_go_on_where_they_were() -> None:
     second.notify(End(), cast("Training", run))
     assert run.network.theta.tolist() == [2, 2]
     assert (second.best_epoch, second.best) == (2, -0.2)
+
+
+def test_a_listener_used_again_begins_anew(corners: DataSet) -> None:
+    best = BestWeights("train_loss")
+    train(corners, best, epochs=5)
+    network = Network([Dense(7), Softmax()], 2)  # of another size: what the first run left would not even fit
+    worse = from_arrays(*blobs(60), class_names=list("abcdefg"))
+    result = fit(network, worse, SGD(1e-6), epochs=1, listeners=[best])
+    assert best.best_epoch == 1
+    assert best.best == -result.history["train_loss"][0]
 
 
 def test_best_weights_of_a_run_without_epochs_change_nothing(corners: DataSet) -> None:

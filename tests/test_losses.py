@@ -209,7 +209,7 @@ def test_the_gradient_stays_in_the_dtype_of_the_outputs(kind):
 )
 def test_pairs_that_make_no_sense_are_refused_with_the_reason(kind, activation, sentence):
     with pytest.raises(
-        ConfigError, match=f"^{kind.name} does not go with a {activation} output: .*{sentence}"
+        ConfigError, match=f"^{kind.name} does not go with {activation} as the last layer: .*{sentence}"
     ) as caught:
         kind().check_output(activation)
     assert str(caught.value).count(".") == 1  # one sentence

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import glassnet.model as model_module
 from glassnet import (
     Dense,
     Flatten,
@@ -133,11 +134,12 @@ def test_the_model_lets_the_evaluated_network_alone() -> None:
 
 @pytest.mark.parametrize("room", [1, 3, 5, 100])
 @pytest.mark.parametrize("lengths", [[1] * 9, [4, 4, 1], [9], [2, 6, 1]])
-def test_a_tally_adds_up_whatever_the_pieces(room: int, lengths: list[int]) -> None:
+def test_a_tally_adds_up_whatever_the_pieces(room: int, lengths: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "TALLY_BYTES", 16 * room)  # rows of two float64
     scores = np.array([[0.0, 2.0 * i] for i in range(9)])
     t = np.array([[0.0, 0.0]] * 9)
     samples = Samples(np.zeros((9, 1)), t)
-    tally = Tally(MeanSquaredError(), samples, 2, np.float64, room)
+    tally = Tally(MeanSquaredError(), samples, 2, np.float64)
     tally.add(scores[:2] + 1000.0, np.array([3, 4]))
     tally.reset()
     start = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -292,7 +293,7 @@ def test_steps_end_in_the_middle_of_an_epoch(corners: DataSet, monkeypatch: pyte
     monkeypatch.setattr(training, "SAMPLES_PER_EVENT", 1)
     network, same = classifier(), classifier()
     result = fit(network, corners, SGD(0.5), batch_size=30, epochs=9, max_steps=6)
-    assert (result.steps, result.samples, result.stopped) == (6, 160, None)
+    assert (result.steps, result.samples, result.stopped) == (6, 160, "max_steps: 6 steps were taken")
     assert result.history["epoch"] == [1, 2]
     assert result.history["step"] == [4, 6]
     run = Training(same, corners, SGD(0.5), batch_size=30, epochs=2)
@@ -533,7 +534,7 @@ def test_a_gradient_that_overflows_is_named() -> None:
 def test_an_overflow_by_the_update_alone_is_named() -> None:
     network = linear()
     sentence = diverge(network, TWO, SGD(3e38), batch_size="full")  # dL/db = 2
-    assert "not finite in the parameters, by the update alone;" in sentence
+    assert "infinity in dense_1.b after the update;" in sentence
     assert "(it was 3e+38)" in sentence
     assert numbers(network) == [1.0, 2.0, 0.5]
 
@@ -599,3 +600,62 @@ def test_preprocessing_reaches_the_network() -> None:
     network = linear()
     fit(network, data, SGD(0.1), batch_size="full", epochs=1)
     np.testing.assert_allclose(numbers(network), [0.85, 1.525, 0.3], rtol=1e-6)
+
+
+# ---------------------------------------------------------------------------------------- what a step allocates
+
+
+@pytest.mark.parametrize("batch_size", [1, 100, 1000, "full"])
+@pytest.mark.parametrize("outputs", [3, 500])
+def test_no_step_of_the_loop_allocates_more_than_64_kilobytes(batch_size: int | str, outputs: int) -> None:
+    rng = np.random.default_rng(0)
+    data = from_arrays(
+        rng.integers(0, 256, (5000, 30)).astype(np.uint8),
+        rng.integers(0, 3, 5000),
+        class_names=[str(i) for i in range(outputs)],
+    )
+    run = Training(
+        Network([Dense(20), ReLU(), Dense(outputs), Softmax()], 30), data, Adam(), batch_size=batch_size, epochs=50
+    )
+    events = run.events()
+    assert isinstance(next(events), Begin)
+    for _ in range(3 if batch_size == "full" else 30):
+        next(events)
+    peaks = []
+    advance = run._advance
+
+    def measured(steps: int) -> None:
+        tracemalloc.start()
+        advance(1)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    run._advance = measured  # type: ignore[method-assign]
+    for _ in range(20):
+        next(events, None)
+    assert len(peaks) >= 3
+    assert max(peaks) < 64 * 1024, peaks
+
+
+def test_a_loss_beyond_all_bounds_stops_the_run_though_the_parameters_are_finite() -> None:
+    network = Network([Dense(2), Identity()], 2)
+    network.params[0].W[...] = 1e25  # whose square is beyond float32
+    data = from_arrays([[1.0, 2.0], [3.0, -1.0]], [0, 1], validation=0)
+    before = network.theta.copy()
+    assert "infinity in the loss;" in diverge(network, data, SGD(1e-9), batch_size="full")
+    np.testing.assert_array_equal(network.theta, before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"data": np.zeros((3, 2))}, r"the data to train with must be made like from_arrays\(features, targets\)"),
+        ({"optimizer": "adam"}, r"the optimizer to train with must be made like Adam\(0.001\), not be 'adam'"),
+        ({"optimizer": Adam}, "the optimizer to train with"),
+        ({"loss": "mse"}, "the loss to train with"),
+        ({"network": Dense(3)}, "the network to train with"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_refused(arguments: dict[str, Any], sentence: str, corners: DataSet) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        fit(**({"network": classifier(), "data": corners} | arguments))

@@ -105,6 +105,17 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
         If a layer is none of glassnet's own, which no file can hold.
     OSError
         If the system does not let it be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from glassnet.layers import Dense, Softmax
+    >>> from glassnet.losses import SoftmaxCrossEntropy
+    >>> network = Network([Dense(2), Softmax()], 3)
+    >>> path = Path(tempfile.mkdtemp(), "model.safetensors")
+    >>> save_model(Model(network, Preprocessing(), ("cat", "dog"), SoftmaxCrossEntropy()), path)
+    >>> load_model(path).class_names
+    ('cat', 'dog')
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -133,7 +144,16 @@ def _tensors(network: Network) -> dict[str, Any]:
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
-    """Read a model file, checking everything before it is used.
+    """Read a model file, checking everything before it is used. For an example see `save_model`.
+
+    Parameters
+    ----------
+    path : such as ``model.safetensors``
+
+    Returns
+    -------
+    Model
+        Ready to predict from raw data.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 from glassnet.errors import ConfigError
 
@@ -65,7 +66,7 @@ def check_count(name: str, value: int, *, least: int) -> int:
     name : str
         What the value is called, for the sentence of the error.
     value : int
-        The value to check.
+        The value to check; at least 0 is asked of all counts.
     least : int
         The smallest value allowed.
 
@@ -86,6 +87,10 @@ def check_count(name: str, value: int, *, least: int) -> int:
     ...
     glassnet.errors.ConfigError: steps must be a whole number of at least 1, not 0.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    try:
+        count = -1 if isinstance(value, bool) else operator.index(value)  # takes NumPy's integers, too
+    except TypeError:
+        count = -1
+    if count < least:
         raise ConfigError(f"{name} must be a whole number of at least {least}, not {value!r}.")
-    return value
+    return count

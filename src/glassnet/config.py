@@ -6,9 +6,10 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from glassnet.checks import check_count
 from glassnet.data import DataSet, load
@@ -125,7 +126,8 @@ class RunConfig:
             if getattr(self, name) is not None and name not in SETTINGS[self.optimizer]:
                 users = [rule for rule, settings in SETTINGS.items() if name in settings]
                 raise ConfigError(
-                    f"{name} is no setting of {self.optimizer}, but of {' and '.join(users)}; leave it out."
+                    f"{name} is a setting of the optimizer {' or '.join(users)}, not of {self.optimizer}: "
+                    f"leave it out, or choose that optimizer."
                 )
         if not isinstance(self.hidden, tuple) or not all(
             isinstance(width, int) and 1 <= width <= MOST_UNITS for width in self.hidden
@@ -159,15 +161,28 @@ class RunConfig:
 
     def resolved(self, data: DataSet) -> RunConfig:
         """Return the same run with every default spelled out, so that it stays the same when defaults change."""
-        rule = self.make_optimizer(2)
+        rule = self._rule(Constant(1.0))
         return dataclasses.replace(
             self,
             validation=len(data.validation),
             output_activation=self.output_activation or OUTPUTS[self.loss],
-            learning_rate=LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate,
-            threads=self.blas_threads(),
+            data=absolute_source(self.data),
+            learning_rate=self.peak_rate(len(data.train)),
+            threads=self.blas_threads() or _threads_now(),
             **{name: getattr(rule, name) for name in SETTINGS[self.optimizer]},
         )
+
+    def peak_rate(self, samples: int) -> float:
+        """Return the highest learning rate, for so many training samples.
+
+        The default is made for the mean over a batch; where the loss is the sum, the steps of sgd and momentum would be
+        as many times longer, so their default is divided by the batch size. The other rules do not see the scale.
+        """
+        if self.learning_rate is not None:
+            return self.learning_rate
+        rate = LEARNING_RATES[self.optimizer]
+        batch = samples if self.batch_size == "full" else min(int(self.batch_size), samples)
+        return rate / batch if self.loss_reduction == "sum" and self.optimizer in ("sgd", "momentum") else rate
 
     def blas_threads(self) -> int | None:
         """Return how many threads BLAS may use; None leaves it as it is. A fixed rule, since results depend on it."""
@@ -192,9 +207,9 @@ class RunConfig:
         layers += [Dense(outputs, self._initializer("output")), output]
         return Network(layers, data.input_shape, seed=self.seed)
 
-    def make_optimizer(self, steps: int) -> Optimizer:
-        """Make the optimizer with its schedule for a run of so many steps."""
-        return self._rule(self._schedule(steps))
+    def make_optimizer(self, steps: int, samples: int) -> Optimizer:
+        """Make the optimizer with its schedule for a run of so many steps over so many training samples."""
+        return self._rule(self._schedule(steps, self.peak_rate(samples)))
 
     def make_training(self, data: DataSet) -> Training:
         """Make the whole run."""
@@ -204,7 +219,7 @@ class RunConfig:
         return Training(
             network,
             data,
-            self.make_optimizer(steps if self.max_steps is None else min(steps, self.max_steps)),
+            self.make_optimizer(steps if self.max_steps is None else min(steps, self.max_steps), len(data.train)),
             self.make_loss(),
             batch_size=self.batch_size,
             epochs=self.epochs,
@@ -233,8 +248,7 @@ class RunConfig:
         except ValueError as error:
             raise ConfigError(f"the deviation in {self.initializer!r} is no number >= 0 ({error}).") from None
 
-    def _schedule(self, steps: int) -> Schedule:
-        rate = LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
+    def _schedule(self, steps: int, rate: float) -> Schedule:
         steps = max(steps, 2)  # the fewest that have a beginning and an end
         if self.schedule == "constant":
             return Constant(rate)
@@ -248,3 +262,14 @@ class RunConfig:
         settings = {name: getattr(self, name) for name in SETTINGS[self.optimizer]}
         given = {name: value for name, value in settings.items() if value is not None}
         return OPTIMIZERS[self.optimizer](schedule, **given)
+
+
+def absolute_source(source: str) -> str:
+    """Return a source of data so that it is found from another folder, too."""
+    if source == "mnist" or Path(source).exists():
+        return source if source == "mnist" else str(Path(source).resolve())
+    return ",".join(str(Path(part.strip()).resolve()) for part in source.split(","))
+
+
+def _threads_now() -> int | None:
+    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=None)

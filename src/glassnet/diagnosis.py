@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,20 @@ def first_bad_number(network: Network, ws: Workspace) -> str | None:
     str or None
         Such as "the output of dense_2"; None if all is finite.
     """
-    for what, array in _in_order(network, ws):
+    return _first_bad(_in_order(network, ws))
+
+
+def first_bad_parameter(network: Network) -> str | None:
+    """Say in which parameters an update left a NaN or infinity, such as "infinity in dense_2.W after the update"."""
+    return _first_bad(
+        (f"{name}.{which} after the update", array)
+        for name, params in zip(network.names, network.params, strict=True)
+        for which, array in vars(params).items()
+    )
+
+
+def _first_bad(arrays: Iterable[tuple[str, NDArray[Any]]]) -> str | None:
+    for what, array in arrays:
         bad = ~np.isfinite(array)
         if bad.any():
             kind = "NaN" if np.isnan(array[bad][0]) else "infinity"

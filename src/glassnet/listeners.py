@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
@@ -42,6 +43,7 @@ class Progress(Listener):
                 total=run.total_samples,
                 bar_format="{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}",  # fits 80 columns
                 file=self._stream or sys.stderr,
+                disable=None if self._stream is None else False,  # None: draw on a terminal only
                 dynamic_ncols=True,
                 desc=f"epoch 1/{run.epochs}",
             )
@@ -84,8 +86,13 @@ class _Monitor(Listener):
         self.best_epoch = 0
 
     def notify(self, event: Event, run: Training) -> None:
-        if isinstance(event, Begin) and self.monitor.startswith("validation") and not run.validates:
-            raise ConfigError(f"{type(self).__name__} watches {self.monitor}, but nothing is validated in this run.")
+        if isinstance(event, Begin):
+            if self.monitor.startswith("validation") and not run.validates:
+                raise ConfigError(
+                    f"{type(self).__name__} watches {self.monitor}, but nothing is validated in this run."
+                )
+            if run.step == 0:
+                self.forget()  # what an earlier run left
         if isinstance(event, EpochEnd):
             value = event.row[self.monitor] * (-1.0 if self.monitor.endswith("loss") else 1.0)
             if value > self.best:
@@ -93,6 +100,10 @@ class _Monitor(Listener):
                 self.improved(run)
             else:
                 self.waited(int(event.row["epoch"]) - self.best_epoch, run)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.best, self.best_epoch = -math.inf, 0
 
     def improved(self, run: Training) -> None:
         """This epoch was the best so far."""
@@ -119,6 +130,16 @@ class EarlyStopping(_Monitor):
     ------
     ConfigError
         When training begins, if there is no validation to watch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from glassnet import Dense, Network, Softmax, fit, from_arrays
+    >>> x = np.random.default_rng(0).normal(size=(200, 2))
+    >>> data = from_arrays(x, (x[:, 0] > 0).astype(int))
+    >>> stopping = EarlyStopping("validation_accuracy", patience=3)
+    >>> fit(Network([Dense(2), Softmax()], 2), data, epochs=200, listeners=[stopping]).stopped
+    'early stopping: validation_accuracy has not improved since epoch ...'
     """
 
     def __init__(self, monitor: str = "validation_loss", patience: int = 5) -> None:
@@ -132,11 +153,41 @@ class EarlyStopping(_Monitor):
 
 
 class BestWeights(_Monitor):
-    """At the end of the run, put back the parameters of the epoch that was best by `monitor`."""
+    """At the end of the run, put back the parameters of the epoch that was best by `monitor`.
+
+    Parameters
+    ----------
+    monitor : a loss (lower is better) or an accuracy of the history
+
+    Attributes
+    ----------
+    best_epoch : the epoch whose parameters are kept, from 1
+
+    Raises
+    ------
+    ConfigError
+        When training begins, if there is no validation to watch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from glassnet import Dense, Network, Softmax, fit, from_arrays
+    >>> x = np.random.default_rng(0).normal(size=(200, 2))
+    >>> data = from_arrays(x, (x[:, 0] > 0).astype(int))
+    >>> best = BestWeights("validation_loss")
+    >>> result = fit(Network([Dense(2), Softmax()], 2), data, epochs=9, listeners=[best])
+    >>> result.model.evaluate(data.validation).loss == min(result.history["validation_loss"])
+    True
+    """
 
     def __init__(self, monitor: str = "validation_accuracy") -> None:
         super().__init__(monitor)
         self._kept: tuple[Any, Any] | None = None
+
+    def forget(self) -> None:
+        """Begin anew."""
+        super().forget()
+        self._kept = None
 
     def notify(self, event: Event, run: Training) -> None:
         """Keep the best parameters; at the end, put them back."""
@@ -159,7 +210,27 @@ class BestWeights(_Monitor):
 
 
 class StopAt(_Monitor):
-    """Stop as soon as `monitor` is good enough: an accuracy of at least `target`, a loss of at most that."""
+    """Stop as soon as `monitor` is good enough: an accuracy of at least `target`, a loss of at most that.
+
+    Parameters
+    ----------
+    target : accuracy as a share, 0 to 1, or loss
+    monitor : a loss or an accuracy of the history
+
+    Raises
+    ------
+    ConfigError
+        When training begins, if there is no validation to watch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from glassnet import Dense, Network, Softmax, fit, from_arrays
+    >>> x = np.random.default_rng(0).normal(size=(200, 2))
+    >>> data = from_arrays(x, (x[:, 0] > 0).astype(int))
+    >>> fit(Network([Dense(2), Softmax()], 2), data, epochs=500, listeners=[StopAt(0.9)]).stopped
+    'validation_accuracy reached 0.9'
+    """
 
     def __init__(self, target: float, monitor: str = "validation_accuracy") -> None:
         super().__init__(monitor)
@@ -207,6 +278,28 @@ def history_csv(history: History) -> str:
     for row in zip(*(history[name] for name in COLUMNS), strict=True):
         writer.writerow([int(row[0]), int(row[1]), *("" if math.isnan(value) else value for value in row[2:])])
     return text.getvalue()
+
+
+@contextmanager
+def hold_interrupts() -> Iterator[list[int]]:
+    """Let what is inside finish in spite of Ctrl-C, which is only noted in the list; a second one interrupts at once.
+
+    Outside the main thread, where Python delivers no signals, nothing is done.
+    """
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
 class StopOnInterrupt(Listener):

@@ -116,14 +116,14 @@ class Loss:
         --------
         >>> MeanSquaredError().check_output("Softmax")
         Traceback (most recent call last):
-        glassnet.errors.ConfigError: mse does not go with a Softmax output: its gradient vanishes where the network is \
-most wrong; use softmax-crossentropy.
+        glassnet.errors.ConfigError: mse does not go with Softmax as the last layer: its gradient vanishes where \
+the network is most wrong; use softmax-crossentropy.
         """
         reason = self.refuses.get(activation)
         if reason is None and self.fused_with not in (None, activation):
             reason = f"it needs probabilities; let the last layer be {self.fused_with}()"
         if reason is not None:
-            raise ConfigError(f"{self.name} does not go with a {activation} output: {reason}.")
+            raise ConfigError(f"{self.name} does not go with {activation} as the last layer: {reason}.")
 
     def check_targets(self, t: Array) -> None:
         """Refuse dense targets (N, O) for which the gradient o - t would not be that of the loss.
@@ -188,6 +188,11 @@ class SoftmaxCrossEntropy(Loss):
     Computed as log sum_c exp(z_c) - sum_c t_c z_c for targets that sum to one. PyTorch's ``CrossEntropyLoss`` and
     Keras' ``CategoricalCrossentropy(from_logits=True)`` (integers: ``SparseCategoricalCrossentropy``).
 
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+        Over the samples of a batch, see `Loss`.
+
     Examples
     --------
     >>> round(SoftmaxCrossEntropy().value(np.zeros((1, 10)), np.array([3])), 6)  # log 10
@@ -219,8 +224,18 @@ class SoftmaxCrossEntropy(Loss):
 class SigmoidCrossEntropy(Loss):
     """Binary cross-entropy of sigmoid outputs, summed over the units; for yes-or-no targets.
 
-    L_n = -sum_k t_k log o_k + (1 - t_k) log(1 - o_k) = sum_k softplus(z_k) - t_k z_k,  o = sigmoid(z).
+    L_n = -sum_k [t_k log o_k + (1 - t_k) log(1 - o_k)] = sum_k [softplus(z_k) - t_k z_k],  o = sigmoid(z).
     PyTorch's ``BCEWithLogitsLoss`` and Keras' ``BinaryCrossentropy`` take the mean over the units, too: 1/O of this.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+        Over the samples of a batch, see `Loss`.
+
+    Examples
+    --------
+    >>> round(SigmoidCrossEntropy().value(np.zeros((1, 3)), np.array([[1.0, 0.0, 1.0]])), 6)  # 3 log 2
+    2.079442
     """
 
     name = "sigmoid-crossentropy"
@@ -246,6 +261,11 @@ class MeanSquaredError(Loss):
     """Squared error in the form L_n = 1/2 sum_k (t_k - o_k)^2.
 
     PyTorch's ``MSELoss`` and Keras' ``MeanSquaredError`` leave out the 1/2 and divide by O as well: 2/O of this.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+        Over the samples of a batch, see `Loss`.
 
     Examples
     --------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,10 +122,15 @@ def _evaluation_batch(samples: Samples) -> int:
     return min(EVALUATION_BATCH, len(samples))
 
 
+TALLY_BYTES = 16 * 1024
+"""Scores that a `Tally` judges at a time: judging takes about three times that for intermediate values."""
+
+
 class Tally:
     """Adds up losses and right answers over batches.
 
-    Scores are kept until `room` rows are together, so that a stochastic step costs one copy.
+    Scores are kept until a block of them is together, so that a stochastic step costs one copy, and judged in such
+    blocks, so that no step needs much memory.
 
     Parameters
     ----------
@@ -132,13 +138,14 @@ class Tally:
     samples : where targets and weights come from
     outputs : number of outputs O
     dtype : of the scores
-    room : rows kept
     """
 
-    def __init__(self, loss: Loss, samples: Samples, outputs: int, dtype: Any, room: int = 1024) -> None:
+    def __init__(self, loss: Loss, samples: Samples, outputs: int, dtype: Any) -> None:
         self._loss, self._samples = loss, samples
-        self._scores = np.empty((room, outputs), dtype)
-        self._index = np.empty(room, np.intp)
+        row = outputs * max(np.dtype(dtype).itemsize, samples.targets.itemsize if samples.targets.ndim > 1 else 0)
+        self._room = max(1, TALLY_BYTES // row)
+        self._scores = np.empty((self._room, outputs), dtype)
+        self._index = np.empty(self._room, np.intp)
         self._filled = 0
         self._threshold = 0.0 if loss.fused_with else 0.5
         self._classes = samples.targets.ndim == 1
@@ -151,20 +158,27 @@ class Tally:
 
     def add(self, scores: Array, index: Array | slice) -> None:
         """Take in the scores (n, O) of the samples at `index`."""
-        n = len(scores)
-        if n > len(self._scores) - self._filled:
+        n, room = len(scores), self._room
+        if n > room - self._filled:
             self._flush()
-            if n > len(self._scores):
-                self._judge(scores, index)
-                return
+        if n > room:
+            for start in range(0, n, room):
+                self._judge(scores[start : start + room], _part(index, start, min(start + room, n)))
+            return
         end = self._filled + n
         self._scores[self._filled : end] = scores
         self._index[self._filled : end] = np.arange(index.start, index.stop) if isinstance(index, slice) else index
         self._filled = end
 
     def _flush(self) -> None:
-        self._judge(self._scores[: self._filled], self._index[: self._filled])
+        if self._filled:
+            self._judge(self._scores[: self._filled], self._index[: self._filled])
         self._filled = 0
+
+    def finite(self) -> bool:
+        """Return whether the sum of all losses is a finite number so far."""
+        self._flush()
+        return math.isfinite(self._loss_sum)
 
     def _judge(self, scores: Array, index: Array | slice) -> None:
         t = self._samples.targets[index]
@@ -181,6 +195,10 @@ class Tally:
         self._flush()
         loss = self._loss_sum / self._weight_sum if self._weight_sum else float("nan")
         return Evaluation(loss, self._correct / self._count if self._classes and self._count else None)
+
+
+def _part(index: Array | slice, start: int, stop: int) -> Array | slice:
+    return slice(index.start + start, index.start + stop) if isinstance(index, slice) else index[start:stop]
 
 
 def evaluate(model: Model, samples: Samples, ws: Workspace) -> Evaluation:

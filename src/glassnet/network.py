@@ -65,6 +65,8 @@ class Network:
         dtype: DTypeLike = np.float32,
         theta: Array | None = None,
     ) -> None:
+        if isinstance(layers, Layer):
+            raise ConfigError(f"the layers must be a list, even of one: [{layers!r}].")
         self.layers = tuple(layers)
         self.input_shape = tuple(int(side) for side in np.atleast_1d(input_shape))
         self.dtype = np.dtype(dtype)
@@ -106,6 +108,10 @@ class Network:
                 f"not {theta.dtype} of shape {theta.shape}."
             )
         return theta
+
+    def __repr__(self) -> str:
+        layers = ", ".join(map(repr, self.layers))
+        return f"Network([{layers}], {self.input_shape}, dtype={self.dtype.name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _copy, (self.layers, self.input_shape, self.theta, self.state)

@@ -204,8 +204,13 @@ class Optimizer(ABC):
         """
         return self._copies()
 
-    def state(self) -> dict[str, Any]:
+    def state(self, into: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what `restore` needs to go on in the same bits: the count of steps and a copy of each row.
+
+        Parameters
+        ----------
+        into : dict, optional
+            What an earlier call returned, whose arrays are written again and which is returned.
 
         Returns
         -------
@@ -224,7 +229,12 @@ class Optimizer(ABC):
         >>> momentum.state()
         {'steps': 1, 'v': array([-0.5, -1. ])}
         """
-        return {"steps": self.steps, **self._copies()}
+        if into is None:
+            return {"steps": self.steps, **self._copies()}
+        into["steps"] = self.steps
+        for name, row in zip(self.rows, self._allocated(), strict=False):
+            into[name][:] = row
+        return into
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Write a saved `state` into the rows; they keep their memory.
@@ -291,6 +301,10 @@ class Optimizer(ABC):
             learning_rate = {"type": type(schedule).__name__, **dataclasses.asdict(schedule)}
         others = {name: getattr(self, name) for name in self.hyperparameters}
         return {"type": type(self).__name__, "learning_rate": learning_rate, **others}
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.describe().items() if name != "type")
+        return f"{type(self).__name__}({arguments})"
 
     def _allocated(self) -> tuple[Vector, ...]:
         if self._vectors is None:

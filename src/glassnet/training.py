@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from glassnet.checks import check_count
 from glassnet.data import DataSet
 from glassnet.data.batches import Batch, Batches
-from glassnet.diagnosis import all_finite, first_bad_number
+from glassnet.diagnosis import all_finite, first_bad_number, first_bad_parameter
 from glassnet.errors import ConfigError, DivergedError
 from glassnet.losses import Loss, default_loss, dense_targets
 from glassnet.model import EVALUATION_BATCH, Evaluation, Model, Tally, evaluate
@@ -111,6 +111,7 @@ class Result:
     model : ready to predict from raw data, to evaluate and to save
     history : see `EpochEnd`
     steps : updates of the parameters
+    epochs : passes over the training samples, with a fraction for one that was not finished
     samples : training samples that were used, counted every time
     train_seconds : time in training steps alone
     evaluation_seconds : time on the validation samples
@@ -120,6 +121,7 @@ class Result:
     model: Model
     history: History
     steps: int
+    epochs: float
     samples: int
     train_seconds: float
     evaluation_seconds: float
@@ -182,6 +184,14 @@ class Training:
 
     def __post_init__(self) -> None:
         network, data = self.network, self.data
+        for what, value, kind, example in (
+            ("network", network, Network, "Network([Dense(10), Softmax()], 784)"),
+            ("data", data, DataSet, "from_arrays(features, targets)"),
+            ("optimizer", self.optimizer, Optimizer, "Adam(0.001)"),
+            ("loss", self.loss, Loss | None, "SoftmaxCrossEntropy()"),
+        ):
+            if not isinstance(value, kind):
+                raise ConfigError(f"the {what} to train with must be made like {example}, not be {value!r:.80}.")
         output = type(network.layers[-1]).__name__
         loss = self.loss = self.loss or default_loss(output)
         loss.check_output(output)
@@ -239,6 +249,7 @@ class Training:
             self.model,
             self.history,
             self.step,
+            self.step / self._batches.count,
             self.samples,
             self.train_seconds,
             self.evaluation_seconds,
@@ -266,15 +277,17 @@ class Training:
             while self.number < self._batches.count and self.step < self.total_steps and not self.stopped:
                 self._advance(steps_per_event)
                 yield Steps(self.samples)
-            training = self._tally.result()
             if not self._check():
                 error = self._replay()
                 self.stopped = str(error)
+            training = self._tally.result()
             validation = Evaluation(math.nan, None) if error or not self.validates else self._evaluate()
             row = self._row(training, validation)
             if self.number == self._batches.count:
                 self.epoch, self.number = self.epoch + 1, 0
             yield EpochEnd(row)
+        if self.step == self.max_steps and self.step < self.epochs * self._batches.count:
+            self.stop(f"max_steps: {self.max_steps} steps were taken")
         yield End()
         if error is not None:
             raise error
@@ -330,16 +343,21 @@ class Training:
         return dict(zip(COLUMNS, values, strict=True))
 
     def _check(self) -> bool:
-        """Return whether all parameters are finite; if so, remember everything as it is now."""
-        if not (all_finite(self.network.theta) and all_finite(self.network.state)):
+        """Return whether loss and parameters are finite; if so, remember everything as it is now."""
+        network, good = self.network, self._good
+        if not (self._tally.finite() and all_finite(network.theta) and all_finite(network.state)):
             return False
-        self._good = self._snapshot()
+        good.theta[:], good.state[:] = network.theta, network.state
+        self.optimizer.state(into=good.optimizer)
+        good.place = self._place()
         return True
+
+    def _place(self) -> tuple[int, int, int, int]:
+        return self.epoch, self.number, self.step, self.samples
 
     def _snapshot(self) -> _Snapshot:
         network = self.network
-        place = (self.epoch, self.number, self.step, self.samples)
-        return _Snapshot(network.theta.copy(), network.state.copy(), self.optimizer.state(), place)
+        return _Snapshot(network.theta.copy(), network.state.copy(), self.optimizer.state(), self._place())
 
     def _go_back(self, to: _Snapshot) -> None:
         self.network.theta[:] = to.theta
@@ -358,12 +376,14 @@ class Training:
                     self.epoch, self.number = self.epoch + 1, 0
                 before = self._snapshot()
                 batch = self._batches.get(self.epoch, self.number)
-                self._gradient(batch, ws)
+                o = self._gradient(batch, ws)
                 found = first_bad_number(self.network, ws)
                 if found is None:
+                    loss = self.model.loss.value(ws.scores if self._fused else o, batch.t, batch.weights, 1.0)
+                    found = None if math.isfinite(loss) else "infinity in the loss"
+                if found is None:
                     self.optimizer.step(self.network.theta, self.network.grad)
-                    if not all_finite(self.network.theta):
-                        found = "a number that is not finite in the parameters, by the update alone"
+                    found = first_bad_parameter(self.network)
                 if found is not None:
                     self._go_back(before)
                     return self._diverged(found)

@@ -91,8 +91,11 @@ def main(args: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         _say("interrupted before it was done.", args)
         status = 130
-    except (OSError, MemoryError) as error:
-        _say(f"the system refused: {str(error) or 'out of memory'}.", args)
+    except OSError as error:
+        _say(f"the system refused ({error}): look at the folder, its permissions and the room on the disk.", args)
+        status = 1
+    except MemoryError as error:
+        _say(f"there is not enough memory: take a smaller network, batch or data set. {error}".rstrip(), args)
         status = 1
     except Exception as error:
         _say(

@@ -14,7 +14,10 @@ import click
     type=click.Path(path_type=Path),
     help="Model file.  [default: of the newest run, runs/latest]",
 )
-@click.option("--data", default="mnist", help='"mnist", a folder of IDX files, or "train.csv,test.csv".')
+@click.option(
+    "--data",
+    help='"mnist", a folder of IDX files, or "train.csv,test.csv".  [default: what the model was trained on]',
+)
 @click.option(
     "--split",
     type=click.Choice(["test", "validation", "train"]),
@@ -24,12 +27,14 @@ import click
 @click.option(
     "--validation",
     type=click.IntRange(0),
-    help="As in train; the training and validation splits depend on it.",
+    help="Samples held out from the end of the training data.  [default: as when the model was trained]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def command(path: Path | None, data: str, split: str, validation: int | None, as_json: bool, debug: bool) -> int:
+def command(path: Path | None, data: str | None, split: str, validation: int | None, as_json: bool, debug: bool) -> int:
     """Evaluate a saved model.
+
+    What it was trained on is read from the result.json beside it; without one it is MNIST.
 
     \b
     Examples:
@@ -38,13 +43,19 @@ def command(path: Path | None, data: str, split: str, validation: int | None, as
       glassnet evaluate --split validation --json
     """
     from glassnet.checkpoint import load_model
-    from glassnet.cli.runs import as_json_text, latest_model
+    from glassnet.cli.runs import as_json_text, config_beside, latest_model
+    from glassnet.config import absolute_source
     from glassnet.data import load
     from glassnet.errors import ConfigError
 
     path = latest_model() if path is None else path
     model = load_model(path)
     classes = 10 if model.class_names is None else len(model.class_names)
+    config = config_beside(path)
+    trained_on = str(config.get("data", "mnist"))
+    data = trained_on if data is None else absolute_source(data)
+    if data == trained_on and validation is None:
+        validation = config.get("validation")
     loaded = load(data, validation=validation, classes=classes)
     samples = getattr(loaded, split)
     if not len(samples):

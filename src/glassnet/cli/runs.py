@@ -10,6 +10,7 @@ import time
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -65,7 +66,8 @@ def make_folder(out: Path | None, force: bool) -> Path:
     if out is not None:
         check_free(out, force)
         out.mkdir(parents=True, exist_ok=True)
-        return out
+        with TemporaryFile(dir=out):  # a folder that can not be written to is better known before training
+            return out
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     RUNS.mkdir(exist_ok=True)
     for suffix in ["", *(f"_{i}" for i in range(2, 1000))]:
@@ -116,6 +118,15 @@ def latest_model() -> Path:
             f"there is no model in {LATEST}: train one with 'glassnet train', or name one with --model."
         )
     return folder / MODEL
+
+
+def config_beside(model: Path) -> dict[str, Any]:
+    """Return the ``config`` of the result.json beside a model file; empty if there is none that can be read."""
+    try:
+        config = json.loads((model.parent / "result.json").read_text(encoding="utf-8"))["config"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

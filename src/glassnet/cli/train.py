@@ -155,7 +155,7 @@ def run(config: RunConfig, out: Path | None, force: bool) -> int:
     """Train as `config` says, write the results, and return the exit status."""
     from glassnet.cli import runs
     from glassnet.errors import DivergedError
-    from glassnet.listeners import CSVHistory, Progress, StopOnInterrupt
+    from glassnet.listeners import CSVHistory, Progress, StopOnInterrupt, hold_interrupts
     from glassnet.training import Listener
 
     if out is not None:
@@ -164,23 +164,22 @@ def run(config: RunConfig, out: Path | None, force: bool) -> int:
     training = config.make_training(data)
     folder = runs.make_folder(out, force)
     click.echo(f"{_network_line(config, data)}; {training.network.layout.size:,} parameters")
-    click.echo(
-        f"{len(data.train):,} samples to train, {len(data.validation):,} to validate, {len(data.test):,} to test"
-    )
+    click.echo(f"{len(data.train):,} samples to train, {len(data.validation):,} held out, {len(data.test):,} to test")
     listeners: list[Listener] = [CSVHistory(folder / "history.csv"), StopOnInterrupt()]
     if sys.stderr.isatty():
         listeners.append(Progress())
     failure: Exception | None = None
-    try:
-        config.follow(training, listeners)
-    except (DivergedError, OSError) as error:  # what was learnt is saved before the error is said
-        failure = error
-    result = training.result()
-    _write(config, data, result, folder)
-    runs.point_latest(folder)
+    with hold_interrupts() as interrupts:
+        try:
+            config.follow(training, listeners)
+        except (DivergedError, OSError) as error:  # what was learnt is saved before the error is said
+            failure = error
+        result = training.result()
+        _write(config, data, result, folder)
+        runs.point_latest(folder)
     if failure is not None:
         raise failure
-    return 130 if result.stopped == "interrupted" else 0
+    return 130 if interrupts or result.stopped == "interrupted" else 0
 
 
 def _network_line(config: RunConfig, data: DataSet) -> str:
@@ -225,7 +224,7 @@ def _write(config: RunConfig, data: DataSet, result: Result, folder: Path) -> No
             "wall_seconds": wall_seconds,
             "steps": result.steps,
             "images_per_second": rate,
-            "epochs": len(result.history["epoch"]),
+            "epochs": int(result.epochs) if result.epochs.is_integer() else result.epochs,
             "stopped": result.stopped,
             "seed": config.seed,
             "parameters": result.model.network.layout.size,

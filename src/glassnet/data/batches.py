@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from glassnet.checks import check_count
 from glassnet.data.dataset import Samples
 from glassnet.data.preprocessing import Preprocessing
 from glassnet.errors import ConfigError
@@ -54,10 +55,13 @@ class Batches:
     ) -> None:
         if len(samples) == 0:
             raise ConfigError("there are no samples to train on.")
-        if batch_size != "full" and (not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1):
-            raise ConfigError(f'the batch size must be a whole number of at least 1 or "full", not {batch_size!r}.')
         self.samples = samples
-        self.batch_size = len(samples) if batch_size == "full" else min(int(batch_size), len(samples))
+        if batch_size == "full":
+            self.batch_size = len(samples)
+        elif isinstance(batch_size, str):
+            raise ConfigError(f'the batch size must be a whole number of at least 1 or "full", not {batch_size!r}.')
+        else:
+            self.batch_size = min(check_count("the batch size", batch_size, least=1), len(samples))
         self.count = -(-len(samples) // self.batch_size)
         self._preprocessing = preprocessing
         self._seed = seed
@@ -68,7 +72,8 @@ class Batches:
         self._whole: Batch | None = None
         if self.count > 1 and shuffle:
             self._order_epoch = -1
-            self._order = np.arange(len(samples))
+            self._file_order = np.arange(len(samples))
+            self._order = self._file_order.copy()
             self._raw = np.empty(self._x.shape, samples.features.dtype)
             self._t = np.empty((self.batch_size, targets.shape[1]), targets.dtype)
             self._w = None if self._weights is None else np.empty(self.batch_size, dtype)
@@ -97,7 +102,8 @@ class Batches:
 
     def _gather(self, epoch: int, start: int) -> Batch:
         if epoch != self._order_epoch:
-            self._order = np.random.default_rng([self._seed, 1, epoch]).permutation(len(self.samples))
+            self._order[:] = self._file_order
+            np.random.default_rng([self._seed, 1, epoch]).shuffle(self._order)
             self._order_epoch = epoch
         index = self._order[start : start + self.batch_size]
         n = len(index)

@@ -140,6 +140,13 @@ class DataSet:
             raise ConfigError("class_names is None and the targets are labels; give each class a name")
         self.preprocessing.check_features(self.input_shape)
 
+    def __repr__(self) -> str:
+        counts = ", ".join(
+            f"{len(part)} to {verb}"
+            for part, verb in ((self.train, "train"), (self.validation, "validate"), (self.test, "test"))
+        )
+        return f"<DataSet {self.name}: {counts}, samples of {self.input_shape}, {self.classes} classes>"
+
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one sample, such as (28, 28).

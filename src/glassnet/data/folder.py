@@ -16,8 +16,8 @@ ROLES = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 SUMS = "SHA256SUMS"
 
 _NAME = re.compile(
-    r"(?P<prefix>(?:.*[-_.])?)(?P<split>train|t10k|test)[-_.](?P<kind>images|labels)"
-    r"[-_.]idx\d*(?:[-_.](?:ubyte|byte|short|int|float|double))?(?:\.gz)?",
+    r"(?P<prefix>(?:.*[-_.])?)(?P<split>train|t10k|test)[-_.]?(?P<kind>image|label)s?"
+    r"(?:[-_.]idx\d*)?(?:[-_.](?:ubyte|byte|short|int|float|double))?(?: ?\(\d+\))?(?:\.(?:bin|idx|dat))?(?:\.gz)?",
     re.IGNORECASE,
 )
 _SUM_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64}) [ *](?:\./)?(?P<name>.+)")
@@ -27,9 +27,10 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
     """Find the four files of a data set in the manner of MNIST.
 
     Understood are ``train-images-idx3-ubyte``, with ``t10k`` or ``test`` for the test split, any of ``-``,
-    ``_`` and ``.`` between the words, upper or lower case, a prefix such as ``emnist-digits-``, with or
-    without ``.gz``, and a folder of such a name around a file of such a name. Of several copies the file that
-    is not compressed and lies directly in the folder is taken.
+    ``_`` and ``.`` or nothing between the words, upper or lower case, with or without ``s``, ``-idx3`` and
+    ``-ubyte``, a prefix such as ``emnist-digits-``, a count such as `` (1)`` that browsers add, ``.bin``,
+    ``.idx`` or ``.dat``, with or without ``.gz``, and a folder of such a name around a file of such a name.
+    Of several copies the file that is not compressed and lies directly in the folder is taken.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
     for path in _files(folder):
         if match := _NAME.fullmatch(path.name):
             prefix, split, kind = (match[part].lower() for part in ("prefix", "split", "kind"))
-            role = f"{'train' if split == 'train' else 't10k'}-{kind}"
+            role = f"{'train' if split == 'train' else 't10k'}-{kind}s"
             found[role].setdefault(split, []).append(path)
             prefixes.setdefault(re.sub("[-_.]", "-", prefix), path)
     clashing = list(prefixes.values()) if len(prefixes) > 1 else []

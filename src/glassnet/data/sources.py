@@ -204,13 +204,16 @@ def _idx_split(images_file: Path, images: NDArray[Any], labels_file: Path, label
 
 
 def _read_csv_pair(train: Path, test: Path) -> tuple[str, _Split, _Split]:
-    splits = _csv_split(train), _csv_split(test)
+    splits = [_csv_split(train), _csv_split(test)]
     columns = [1 + math.prod(split.features.shape[1:]) for split in splits]
+    kinds = {split.features.dtype for split in splits}
+    if len(kinds) == 2:  # the values of one happened to be whole numbers of 0 to 255
+        splits = [replace(split, features=split.features.astype(np.float32)) for split in splits]
     if columns[0] != columns[1]:
         raise DataError(
             f"{train} has {columns[0]} columns and {test} {columns[1]}; give files of one data set, both with labels"
         )
-    return f"{train.name},{test.name}", *splits
+    return f"{train.name},{test.name}", splits[0], splits[1]
 
 
 def _csv_split(path: Path) -> _Split:
@@ -226,5 +229,5 @@ def _check_labels(split: _Split, classes: int) -> None:
         index = int(np.argmax(wrong))
         raise DataError(
             f"{split.labels_file} holds the label {split.labels[index]} in {split.place(index)}, and "
-            f"classes={classes} allows 0 to {classes - 1}; correct the label, or give a larger classes"
+            f"classes={classes} allows 0 to {classes - 1}; correct the label, or allow more with classes= (--classes)"
         )

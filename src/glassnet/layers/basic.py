@@ -79,7 +79,10 @@ class Dense(Layer):
     keeps_input = True
 
     def __post_init__(self) -> None:
-        check_count("Dense: units", self.units, least=1)
+        object.__setattr__(self, "units", check_count("Dense: units", self.units, least=1))
+        for what, value in (("weights", self.weights), ("bias", self.bias)):
+            if not isinstance(value, Initializer):
+                raise ConfigError(f"Dense: {what} must be an initializer such as HeNormal(), not {value!r:.80}.")
 
     def output_shape(self, in_shape: Shape) -> Shape:
         """Return (O,)."""
