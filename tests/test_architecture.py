@@ -80,8 +80,8 @@ LIBRARIES = {
 
 STANDARD = {
     "abc", "collections", "contextlib", "csv", "dataclasses", "datetime", "functools", "gzip", "hashlib", "importlib",
-    "io", "itertools", "json", "math", "operator", "os", "pathlib", "platform", "re", "secrets", "signal", "struct", "sys",
-    "tempfile", "threading", "time", "traceback", "types", "typing", "warnings", "zlib",
+    "io", "itertools", "json", "math", "operator", "os", "pathlib", "platform", "re", "secrets", "signal", "struct",
+    "sys", "tempfile", "threading", "time", "traceback", "types", "typing", "warnings", "zlib",
 }  # fmt: skip
 
 
