@@ -36,6 +36,7 @@ FORMAT = 1
 MAX_PARAMETERS = 2**30
 """A network of more parameters is refused before anything is allocated."""
 
+_ENTRIES = {"format", "input_shape", "dtype", "layers", "loss", "preprocessing", "class_names"}
 _KINDS: dict[str, type[Any]] = LAYERS | {kind.__name__: kind for kind in (*INITIALIZERS.values(), *LOSSES.values())}
 
 
@@ -195,6 +196,9 @@ def _model(text: str | None) -> Model:
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         found = metadata.get("format") if isinstance(metadata, dict) else None
         raise ModelFileError(f"it is of format {found!r:.80}, and this version of glassnet reads format {FORMAT}.")
+    if set(metadata) != _ENTRIES:
+        odd = ", ".join(sorted(set(metadata) ^ _ENTRIES))
+        raise ModelFileError(f"its metadata have entries missing or too many: {odd:.80}.")
     shape, names, dtype = metadata.get("input_shape"), metadata.get("class_names"), metadata.get("dtype")
     if not isinstance(shape, list) or not _whole_numbers(shape):
         raise ModelFileError(f"its input shape {shape!r:.80} is no list of whole numbers.")

@@ -224,7 +224,7 @@ def _copy(layers: tuple[Layer, ...], input_shape: tuple[int, ...], theta: Array,
 
 
 @dataclass
-class Batch:
+class BatchViews:
     """The part of a workspace that belongs to one batch length."""
 
     spaces: list[LayerSpace]
@@ -270,7 +270,7 @@ class Workspace:
         self._keep_all = keep_all
         self._memory: dict[tuple[int, str], Array] = {}
         self._plan = self._share_memory()
-        self._batches: dict[int, Batch] = {}
+        self._batches: dict[int, BatchViews] = {}
         self.current = self.at(batch_size)
 
     def _buffers(self, i: int, n: int) -> dict[str, Buffer]:
@@ -317,7 +317,7 @@ class Workspace:
     def _allocate(self, buffer: Buffer) -> Array:
         return np.empty(math.prod(buffer.shape), buffer.dtype or self.network.dtype)
 
-    def at(self, n: int) -> Batch:
+    def at(self, n: int) -> BatchViews:
         """Return the views for a batch of `n` samples, made once for each length."""
         batch = self._batches.get(n)
         if batch is None:
@@ -326,7 +326,7 @@ class Workspace:
             batch = self._batches[n] = self._views(n)
         return batch
 
-    def _views(self, n: int) -> Batch:
+    def _views(self, n: int) -> BatchViews:
         spaces = []
         for i in range(len(self.network.layers)):
             arrays = {
@@ -338,7 +338,7 @@ class Workspace:
             spaces.append(LayerSpace(**arrays, **facts, **random))
         shape = (n, *self.network.output_shape)
         dy = self._memory[-1, "dy"][: math.prod(shape)].reshape(shape) if self.train else np.empty(0)
-        return Batch(spaces, dy)
+        return BatchViews(spaces, dy)
 
     @property
     def memory(self) -> list[Array]:
