@@ -7,11 +7,15 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: on a busy machine two threads wait for each other
 
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from glassnet import DataSet, from_arrays, write_idx
+
+hypothesis.settings.register_profile("busy machines", deadline=None)
+hypothesis.settings.load_profile("busy machines")
 
 collect_ignore = ["data"]  # the scripts that made the stored numbers need what the tests do not
 

@@ -87,7 +87,7 @@ class Model:
             )
 
     def predict_proba(self, features: Array) -> Array:
-        """Return the probability of each class (N, C).
+        """Return the probability of each class (N, C); with one output unit (N, 1), that of the second class.
 
         Raises
         ------
