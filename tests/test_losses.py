@@ -288,5 +288,22 @@ def test_the_registry_and_the_reduction(kind):
 
 
 def test_the_base_leaves_the_value_to_its_losses():
-    with pytest.raises(NotImplementedError):
-        Loss().value(np.zeros((1, 2)), np.zeros((1, 2)))
+    with pytest.raises(TypeError, match="per_sample"):
+        Loss()
+
+
+@pytest.mark.parametrize(
+    ("loss", "row", "why"),
+    [
+        (MeanSquaredError(), [np.nan, 0.0], "hold a NaN or an infinity"),
+        (SoftmaxCrossEntropy(), [np.inf, 0.0], "hold a NaN or an infinity"),
+        (SoftmaxCrossEntropy(), [0.5, 0.6], "are no probabilities that sum to 1"),
+        (SoftmaxCrossEntropy(), [1.5, -0.5], "are no probabilities that sum to 1"),
+        (SigmoidCrossEntropy(), [0.5, 1.5], "are not between 0 and 1"),
+        (SigmoidCrossEntropy(), [-0.1, 0.5], "are not between 0 and 1"),
+    ],
+)
+def test_dense_targets_that_make_no_sense_are_refused_by_row(loss, row, why):
+    with pytest.raises(ConfigError, match=rf"^the dense targets of row 1 \(from 0\) {why}"):
+        loss.check_targets(np.array([[1.0, 0.0], row]))
+    loss.check_targets(np.array([[1.0, 0.0], [0.25, 0.75]]))

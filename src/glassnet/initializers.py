@@ -8,6 +8,7 @@ The deviation of each rule keeps the size of activations (n_in) or gradients (n_
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,12 +26,12 @@ class Fans(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Initializer:
+class Initializer(ABC):
     """Base of all initializers."""
 
+    @abstractmethod
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...], fans: Fans) -> NDArray[Any]:
         """Draw an array of `shape` in float64."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ class _ScaledNormal(Initializer):
         return rng.normal(0.0, self.deviation(fans), shape)
 
     @staticmethod
+    @abstractmethod
     def deviation(fans: Fans) -> float:
         """Return the standard deviation for these fans."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ Integer targets (N,) count the true unit; dense targets are (N, O).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -73,7 +74,7 @@ def _refuse_rows(wrong: Array, why: str) -> None:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(ABC):
     """Base of the losses: a value, a gradient, and how samples are put together.
 
     Parameters
@@ -133,6 +134,8 @@ the network is most wrong; use softmax-crossentropy.
         ConfigError
             Naming the first row at fault, from 0.
         """
+        wrong: Array = ~np.all(np.isfinite(t), axis=1)
+        _refuse_rows(wrong, "hold a NaN or an infinity")
 
     def normalizer(self, n: int, weights: Array | None = None) -> float:
         """Return what the sum over `n` samples is divided by; 1 where there is nothing to divide."""
@@ -140,9 +143,9 @@ the network is most wrong; use softmax-crossentropy.
             return 1.0
         return float(n if weights is None else weights.sum(dtype=np.float64)) or 1.0
 
+    @abstractmethod
     def per_sample(self, z: Array, t: Array) -> Array:
         """Return the loss of each sample, shape (N,), from scores (outputs, where the loss is not fused)."""
-        raise NotImplementedError
 
     def value(self, z: Array, t: Array, weights: Array | None = None, norm: float | None = None) -> float:
         """Return L = sum_n w_n L_n / norm, from scores (outputs, where the loss is not fused)."""
@@ -207,6 +210,7 @@ class SoftmaxCrossEntropy(Loss):
 
     def check_targets(self, t: Array) -> None:
         """Refuse rows that are no probabilities: o - t is the gradient only where they sum to one."""
+        super().check_targets(t)
         wrong = (t < 0).any(axis=1) | (np.abs(t.sum(axis=1, dtype=np.float64) - 1.0) > 1e-3)
         _refuse_rows(wrong, "are no probabilities that sum to 1, as softmax-crossentropy needs them")
 
@@ -247,6 +251,7 @@ class SigmoidCrossEntropy(Loss):
 
     def check_targets(self, t: Array) -> None:
         """Refuse what is not between no (0) and yes (1)."""
+        super().check_targets(t)
         wrong: Array = np.any((t < 0) | (t > 1), axis=1)
         _refuse_rows(wrong, "are not between 0 and 1, as sigmoid-crossentropy needs them")
 
