@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: on a busy machine two threads wait for each other
+
+os.environ["GLASSNET_CACHE"] = tempfile.mkdtemp(prefix="glassnet-")  # shared by all tests and what they start
 
 import hypothesis
 import numpy as np
@@ -16,6 +21,8 @@ from numpy.typing import NDArray
 
 from glassnet import DataSet, from_arrays, write_idx
 from glassnet.cli import main
+
+atexit.register(shutil.rmtree, os.environ["GLASSNET_CACHE"], ignore_errors=True)
 
 Glassnet: TypeAlias = Callable[..., tuple[int, str, str]]
 

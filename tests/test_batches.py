@@ -25,6 +25,12 @@ def make(samples: Samples | None = None, **options: Any) -> Batches:
     return Batches(samples, preprocessing, options.pop("targets", ONE_HOT), **options)
 
 
+def only(batches: Batches, epoch: int, number: int) -> Batch:
+    """The one block of a batch."""
+    (batch,) = batches.blocks(epoch, number)
+    return batch
+
+
 def copy_of(batch: Batch) -> tuple[NDArray[Any], ...]:
     return tuple(np.array(part) for part in (batch.x, batch.t) if part is not None)
 
@@ -34,7 +40,7 @@ def rows_of(batch: Batch) -> list[int]:
 
 
 def epoch_rows(batches: Batches, epoch: int) -> list[int]:
-    return [row for number in range(batches.count) for row in rows_of(batches.get(epoch, number))]
+    return [row for number in range(batches.count) for row in rows_of(only(batches, epoch, number))]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 22, 23, 100, "full"])
@@ -48,15 +54,15 @@ def test_every_sample_comes_once_an_epoch(batch_size: int | str, shuffle: bool) 
 def test_the_last_short_batch_is_used() -> None:
     batches = make(batch_size=5)
     assert batches.count == 5
-    assert [len(batches.get(0, number).x) for number in range(5)] == [5, 5, 5, 5, 3]
-    assert [batches.get(0, 4).t.shape, batches.get(0, 0).t.shape] == [(3, 4), (5, 4)]
+    assert [len(only(batches, 0, number).x) for number in range(5)] == [5, 5, 5, 5, 3]
+    assert [only(batches, 0, 4).t.shape, only(batches, 0, 0).t.shape] == [(3, 4), (5, 4)]
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_a_batch_holds_the_samples_it_names(shuffle: bool) -> None:
     batches = make(batch_size=5, shuffle=shuffle)
     for number in range(batches.count):
-        batch = batches.get(1, number)
+        batch = only(batches, 1, number)
         np.testing.assert_array_equal(batch.x, [[[6 * r + 3 * i + j for j in range(3)] for i in range(2)]
                                                 for r in rows_of(batch)])  # fmt: skip
         assert batch.t.argmax(axis=1).tolist() == [row % 4 for row in rows_of(batch)]
@@ -66,9 +72,9 @@ def test_a_batch_holds_the_samples_it_names(shuffle: bool) -> None:
 
 def test_a_batch_depends_on_seed_epoch_and_number_alone() -> None:
     first, second = make(batch_size=4, seed=7), make(batch_size=4, seed=7)
-    wanted = {(epoch, number): copy_of(first.get(epoch, number)) for epoch in range(3) for number in range(6)}
+    wanted = {(epoch, number): copy_of(only(first, epoch, number)) for epoch in range(3) for number in range(6)}
     for epoch, number in sorted(wanted, key=lambda place: (place[1], -place[0])):  # another order of asking
-        for a, b in zip(wanted[epoch, number], second.get(epoch, number)[:2], strict=True):
+        for a, b in zip(wanted[epoch, number], only(second, epoch, number)[:2], strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -90,9 +96,9 @@ def test_unshuffled_batches_come_in_the_order_of_the_samples() -> None:
 def test_the_full_batch_is_the_whole_split_in_order_and_made_once() -> None:
     batches = make(batch_size="full", shuffle=True)
     assert (batches.count, batches.batch_size) == (1, N)
-    batch = batches.get(0, 0)
+    batch = only(batches, 0, 0)
     np.testing.assert_array_equal(batch.x, PICTURES)
-    assert batches.get(4, 0).x is batch.x
+    assert only(batches, 4, 0).x is batch.x
 
 
 @pytest.mark.parametrize("batch_size", [5, "full"])
@@ -100,7 +106,7 @@ def test_the_full_batch_is_the_whole_split_in_order_and_made_once() -> None:
 def test_features_are_preprocessed(batch_size: int | str, dtype: Any) -> None:
     preprocessing = Preprocessing(scale=0.5, invert=True, mean=tuple(range(6)))
     batches = make(preprocessing=preprocessing, batch_size=batch_size, dtype=dtype)
-    batch = batches.get(0, 0)
+    batch = only(batches, 0, 0)
     row, x = rows_of(batch)[2], batch.x[2].ravel().tolist()
     assert batch.x.dtype == dtype
     assert x == [1 - 0.5 * (6 * row + i) - i for i in range(6)]
@@ -109,7 +115,7 @@ def test_features_are_preprocessed(batch_size: int | str, dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.bool_])
 def test_features_of_other_types(dtype: Any) -> None:
     features = (np.arange(N * 2) % 2).reshape(N, 2).astype(dtype)
-    batch = make(Samples(features, LABELS), batch_size=4, preprocessing=Preprocessing(scale=3.0)).get(0, 1)
+    batch = only(make(Samples(features, LABELS), batch_size=4, preprocessing=Preprocessing(scale=3.0)), 0, 1)
     assert batch.x.tolist() == [[0.0, 3.0]] * 4
 
 
@@ -119,7 +125,7 @@ def test_weights_go_with_their_samples(batch_size: int | str, shuffle: bool) -> 
     samples = Samples(PICTURES, LABELS, np.arange(N) / 2)
     batches = make(samples, batch_size=batch_size, shuffle=shuffle)
     for number in range(batches.count):
-        batch = batches.get(0, number)
+        batch = only(batches, 0, number)
         assert batch.weights is not None
         assert batch.weights.tolist() == [row / 2 for row in rows_of(batch)]
         assert batch.weights.dtype == np.float32
@@ -144,13 +150,13 @@ def test_a_batch_allocates_next_to_nothing(shuffle: bool, dtype: Any) -> None:
     samples = Samples(features, np.zeros(n, np.int64), np.ones(n))
     batches = make(samples, targets=np.ones((n, 10), np.float32), batch_size=100, shuffle=shuffle)
     for number in range(batches.count):
-        batches.get(0, number)
+        only(batches, 0, number)
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
         for number in range(batches.count):
-            batches.get(0, number)
+            only(batches, 0, number)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -48,7 +48,7 @@ def train(glassnet: Glassnet, idx_folder: Path, monkeypatch: pytest.MonkeyPatch)
         given = ("train", "--data", data, "--hidden", 8, "--epochs", 2, "--out", out, *args)
         with monkeypatch.context() as patch:
             if not figures:  # but the learning curve
-                patch.setattr("glassnet.plots.figures_of", lambda *args, **kwargs: iter(()))
+                patch.setattr("glassnet.plots.figure_makers", lambda *args, **kwargs: {})
             assert glassnet(*given)[0] == status
         result: dict[str, Any] = json.loads(Path(out, "result.json").read_text(encoding="utf-8"))
         return result
@@ -913,3 +913,14 @@ def test_an_interrupt_while_results_are_written_waits_for_them(
     assert sorted(path.name for path in Path("out").iterdir()) == FILES
     assert Path("runs/latest/result.json").is_file()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_nothing_is_collected_at_the_end() -> None:
+    code = """
+import atexit, gc
+atexit.register(lambda: print(gc.get_freeze_count() > 1000))
+import glassnet.cli
+print(gc.get_freeze_count())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=subprocess_env())
+    assert (done.stdout.split(), done.stderr) == (["0", "True"], "")

@@ -26,7 +26,7 @@ Values = dict[str, Any]
 @pytest.fixture
 def train(glassnet: Glassnet, idx_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Values]:
     """Train a small network without figures, into a folder; return what run.toml says."""
-    monkeypatch.setattr("glassnet.plots.figures_of", lambda *args, **kwargs: iter(()))
+    monkeypatch.setattr("glassnet.plots.figure_makers", lambda *args, **kwargs: {})
 
     def call(*args: object, out: str = "out") -> Values:
         status, _, err = glassnet("train", "--data", idx_folder, "--hidden", 8, "--epochs", 2, "--out", out, *args)
@@ -138,7 +138,7 @@ def test_what_the_file_looks_like(train: Callable[..., Values], idx_folder: Path
         "activation": "relu", "output_activation": "softmax", "initializer": "auto", "frozen": [],
         "loss": "softmax-crossentropy", "loss_reduction": "mean", "label_smoothing": 0.0, "optimizer": "momentum",
         "learning_rate": 0.1, "momentum": 0.9, "l2": 0.0, "weight_decay": 0.0, "schedule": "onecycle",
-        "batch_size": 100, "epochs": 2, "shuffle": True, "seed": 3, "threads": 1,
+        "batch_size": 100, "epochs": 2, "shuffle": True, "seed": 3, "workers": 1, "threads": 1,
     }  # fmt: skip
 
 

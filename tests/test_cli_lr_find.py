@@ -53,11 +53,10 @@ def test_json_and_csv_say_what_the_library_finds(
     facts = json.loads(out, parse_constant=pytest.fail)
     config = RunConfig(data=str(idx_folder), optimizer="momentum", batch_size=20, seed=3)
     data = config.load_data()
-    with config.blas_limits():
-        found = find_learning_rate(
-            config.make_network(data), data, config.make_optimizer(60, 270), config.make_loss(),
-            batch_size=20, steps=60, lowest=1e-4, highest=5, seed=3,
-        )  # fmt: skip
+    found = find_learning_rate(
+        config.make_network(data), data, config.make_optimizer(60, 270), config.make_loss(),
+        batch_size=20, steps=60, lowest=1e-4, highest=5, seed=3,
+    )  # fmt: skip
     assert (facts["rates"], facts["suggestion"]) == (found.rates, found.suggestion)
     assert (facts["losses"], facts["smoothed"]) == (found.losses, found.smoothed)
     assert facts["folder"] == "out"

@@ -139,6 +139,18 @@ def test_evaluation_by_hand() -> None:
     assert result.accuracy == 0.4  # all are taken for class 0
 
 
+@pytest.mark.parametrize("length", [7, 2500])
+def test_an_evaluation_leaves_the_outputs_that_it_computed(length: int) -> None:
+    x = np.random.default_rng(0).normal(size=(length, 2))
+    network = Network([Dense(4), Softmax()], 2, seed=1)
+    model = Model(network, Preprocessing(), tuple("abcd"), SoftmaxCrossEntropy())
+    samples = Samples(x, np.arange(length) % 4)
+    out = np.full((length, 4), np.nan, np.float32)
+    assert model.evaluate(samples, out) == model.evaluate(samples)
+    np.testing.assert_array_equal(out, model.outputs(x))
+    assert np.mean(out.argmax(axis=1) == samples.targets) == model.evaluate(samples).accuracy
+
+
 def test_evaluation_of_labels_by_hand() -> None:
     x = np.array([[3.0], [-3.0], [0.5], [0.0]])
     t = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 0.0]])  # the second and the fourth have one wrong label

@@ -70,6 +70,7 @@ def test_errors_are_what_a_caller_would_catch() -> None:
         glassnet.MissingFileError: FileNotFoundError,
         glassnet.OutputExistsError: FileExistsError,
         glassnet.DivergedError: ArithmeticError,
+        glassnet.WorkerDiedError: RuntimeError,
     }
     for error, base in bases.items():
         assert issubclass(error, glassnet.GlassnetError)

@@ -208,10 +208,10 @@ def test_targets_are_smoothed_once_and_the_data_stay_as_they_are() -> None:
     targets = np.eye(3)[np.arange(9) % 3]
     data = from_arrays(np.ones((9, 1)), targets, validation=0, class_names=NAMES)
     run = Training(Network([Dense(3), Softmax()], 1, dtype="float64"), data, loss=SoftmaxCrossEntropy("mean", 0.3))
-    np.testing.assert_allclose(run._batches.get(0, 0).t.max(), 0.8)
+    np.testing.assert_allclose(next(run.plan.batches().blocks(0, 0)).t.max(), 0.8)
     assert set(data.train.targets.ravel()) == {0.0, 1.0}
     plain = Training(Network([Dense(3), Softmax()], 1, dtype="float64"), data)
-    assert np.shares_memory(plain._batches._targets, targets)  # nothing is made where nothing changes
+    assert np.shares_memory(plain.plan.targets, targets)  # nothing is made where nothing changes
 
 
 def test_a_diverging_loss_is_found_with_smoothing_as_well() -> None:

@@ -559,7 +559,7 @@ def test_a_bad_number_that_does_not_come_again_is_said_to_be_so(corners: DataSet
 
     def act(event: Event, run: Training) -> None:
         if isinstance(event, Steps):
-            network.theta[3] = np.nan  # from outside
+            run._stepper.network.theta[3] = np.nan  # from outside
 
     sentence = diverge(network, corners, SGD(0.1), batch_size=10, epochs=1, listeners=[Recorder(act)])
     assert "did not appear again" in sentence

@@ -21,6 +21,7 @@ from .errors import (
     MissingFileError,
     ModelFileError,
     OutputExistsError,
+    WorkerDiedError,
 )
 from .gradcheck import GradientReport, check_gradients
 from .initializers import (
@@ -180,6 +181,7 @@ __all__ = [
     "Tanh",
     "Training",
     "WarmUp",
+    "WorkerDiedError",
     "Workspace",
     "Zeros",
     "check_gradients",

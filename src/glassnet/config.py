@@ -7,7 +7,6 @@ import math
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import tomli_w
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_info
 
 from glassnet.checks import check_count, check_number
 from glassnet.data import DataSet, load
@@ -39,7 +38,7 @@ from glassnet.schedules import (
     Step,
     WarmUp,
 )
-from glassnet.training import Listener, Result, Training, follow
+from glassnet.training import Listener, Result, Training, blas_threads, follow, worker_count
 
 LEARNING_RATES = {
     "sgd": 0.8,
@@ -67,10 +66,6 @@ OUTPUTS = {"softmax-crossentropy": "softmax", "sigmoid-crossentropy": "sigmoid",
 
 RECTIFIERS = ("relu", "leaky-relu", "elu", "gelu", "silu", "softplus")
 
-ONE_THREAD_UP_TO = 200
-"""Batches up to this size train with one BLAS thread: a second one gains little there, and on a busy machine the two
-wait for each other (docs/decisions/0009)."""
-
 SETTING_NAMES = ("momentum", "rho", "beta1", "beta2", "beta3", "epsilon")
 
 SETTINGS = {
@@ -90,6 +85,9 @@ MOST_UNITS = 1_000_000
 MOST = 2**32 - 1
 """The largest seed, and the largest of any other count."""
 
+MOST_PROCESSES = 1024
+"""The most workers, or threads."""
+
 RUN_FILE = "run.toml"
 
 _LEAST = {
@@ -100,6 +98,7 @@ _LEAST = {
     "epochs": 0,
     "max_steps": 0,
     "seed": 0,
+    "workers": 1,
     "threads": 1,
 }
 
@@ -151,7 +150,8 @@ class RunConfig:
         `listeners.ReduceOnPlateau`; None: never
     batch_size : samples a step, or "full"
     epochs, max_steps, shuffle, seed : see `training.Training`
-    threads : that BLAS may use; None: one for batches of up to `ONE_THREAD_UP_TO`, else as many as it likes
+    workers : processes that train together, see `training.Training`; None: see `training.worker_count`
+    threads : that BLAS may use in a single process; None: see `training.blas_threads`
 
     Raises
     ------
@@ -198,6 +198,7 @@ class RunConfig:
     max_steps: int | None = None
     shuffle: bool = True
     seed: int = 0
+    workers: int | None = None
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -230,8 +231,9 @@ class RunConfig:
             raise ConfigError(f'the batch size must be at most {MOST:,}, or "full", not {self.batch_size!r:.80}.')
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            if value is not None and check_count(name, value, least=least) > MOST:
-                raise ConfigError(f"{name} must be a whole number of {least} to {MOST:,}, not {value!r:.80}.")
+            most = MOST_PROCESSES if name in ("workers", "threads") else MOST
+            if value is not None and check_count(name, value, least=least) > most:
+                raise ConfigError(f"{name} must be a whole number of {least} to {most:,}, not {value!r:.80}.")
         if self.learning_rate is not None:
             check_number("learning_rate", self.learning_rate, above=0)
         if self.schedule_name == "onecycle" and self.warmup:
@@ -332,7 +334,8 @@ class RunConfig:
           in `SEE_THE_SCALE`; so with other data or another number of samples held out if all are one batch;
         * with other data, unless it is the same by another name, the number of classes and the samples held out;
         * with other data or another number of classes the class weights, but not "balanced";
-        * with another batch size the threads.
+        * with another batch size, other hidden layers or other data the workers, and the threads;
+        * with another number of workers the threads, and the other way round.
 
         Examples
         --------
@@ -363,8 +366,12 @@ class RunConfig:
             stale |= {"classes", "validation"}
         if changed & {"data", "classes"} and isinstance(self.class_weights, tuple):
             stale.add("class_weights")
-        if "batch_size" in changed:
+        if changed & {"batch_size", "hidden", "data"}:
+            stale |= {"workers", "threads"}
+        if "workers" in changed:
             stale.add("threads")
+        if "threads" in changed:
+            stale.add("workers")
         result = dataclasses.asdict(self) | {name: getattr(RunConfig, name) for name in stale} | values
         schedule = result["schedule"] or _default_schedule(result["optimizer"], result["reduce_on_plateau"])
         if schedule == "onecycle":
@@ -384,6 +391,7 @@ class RunConfig:
         rule = self._rule(Constant(1.0))
         names = (*SETTINGS[self.optimizer], *COMMON)
         settings: dict[str, Any] = {name: getattr(rule, name) for name in names}
+        workers = self.worker_count(data)
         return dataclasses.replace(
             self,
             validation=len(data.validation),
@@ -391,7 +399,8 @@ class RunConfig:
             data=absolute_source(self.data),
             learning_rate=self.peak_rate(len(data.train)),
             schedule=self.schedule_name,
-            threads=self.blas_threads() or _threads_now(),
+            workers=workers,
+            threads=self.threads or blas_threads(self._batch(data), workers) or _threads_now(),
             **settings,
         )
 
@@ -406,16 +415,6 @@ class RunConfig:
         rate = LEARNING_RATES[self.optimizer]
         batch = samples if self.batch_size == "full" else min(int(self.batch_size), samples)
         return rate / batch if self.loss_reduction == "sum" and self.optimizer in SEE_THE_SCALE else rate
-
-    def blas_threads(self) -> int | None:
-        """Return how many threads BLAS may use; None leaves it as it is. A fixed rule, since results depend on it."""
-        few = isinstance(self.batch_size, int) and self.batch_size <= ONE_THREAD_UP_TO
-        return 1 if self.threads is None and few else self.threads
-
-    def blas_limits(self) -> AbstractContextManager[Any]:
-        """Let BLAS use these threads within a block."""
-        limits: AbstractContextManager[Any] = threadpool_limits(self.blas_threads(), user_api="blas")
-        return limits
 
     def load_data(self) -> DataSet:
         """Load the data."""
@@ -460,16 +459,29 @@ class RunConfig:
             seed=self.seed,
             frozen=self.frozen,
             class_weights=self.class_weights,  # type: ignore[arg-type]
+            workers=self.worker_count(data),
+            threads=self.threads,
         )
         if self.reduce_on_plateau is not None and not training.validates:
             raise ConfigError("reduce_on_plateau watches the validation loss, but nothing is validated in this run.")
         return training
 
     def follow(self, training: Training, listeners: Iterable[Listener] = ()) -> Result:
-        """Drive a run that `make_training` made to its end, on the BLAS threads that it may use."""
+        """Drive a run that `make_training` made to its end."""
         own = [] if self.reduce_on_plateau is None else [ReduceOnPlateau(patience=self.reduce_on_plateau)]
-        with self.blas_limits():
-            return follow(training, [*own, *listeners])
+        return follow(training, [*own, *listeners])
+
+    def worker_count(self, data: DataSet) -> int:
+        """Return how many workers train: those that were asked for, or those that are of use on this machine."""
+        if self.workers is not None:
+            return self.workers
+        if self.threads is not None:
+            return 1
+        return worker_count(_cores(), self._batch(data), self.make_network(data).layout.size)
+
+    def _batch(self, data: DataSet) -> int:
+        samples = len(data.train)
+        return samples if self.batch_size == "full" else min(int(self.batch_size), samples)
 
     def _initializer(self, where: str) -> Initializer:
         if self.initializer == "auto":
@@ -519,6 +531,11 @@ def same_source(one: str, other: str) -> bool:
 def _default_schedule(optimizer: str, reduce_on_plateau: int | None) -> str:
     falls_otherwise = optimizer == "schedule-free-adamw" or reduce_on_plateau is not None
     return "constant" if falls_otherwise else "onecycle"
+
+
+def _cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _threads_now() -> int | None:

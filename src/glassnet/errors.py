@@ -29,3 +29,7 @@ class OutputExistsError(GlassnetError, FileExistsError):
 
 class DivergedError(GlassnetError, ArithmeticError):
     """Training met a NaN or an infinity."""
+
+
+class WorkerDiedError(GlassnetError, RuntimeError):
+    """A process that trained along with this one is gone."""

@@ -87,10 +87,9 @@ def relu(z: Array, out: Array | None = None, scratch: Array | None = None) -> Ar
 
 
 def relu_derivative(y: Array, out: Array | None = None, scratch: Array | None = None) -> Array:
-    """f'(z) = 1 where y > 0, else 0; at the kink z = 0 the slope is taken as 0."""
+    """f'(z) = 1 where y > 0, else 0, the sign of y >= 0; at the kink z = 0 the slope is taken as 0."""
     slope, _ = _room(y, out, scratch)
-    np.greater(y, 0.0, out=slope)
-    return slope
+    return np.sign(y, out=slope)
 
 
 def leaky_relu(z: Array, alpha: float, out: Array | None = None, scratch: Array | None = None) -> Array:

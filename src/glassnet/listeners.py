@@ -41,7 +41,10 @@ class Progress(Listener):
         if isinstance(event, Begin):
             from tqdm import tqdm  # not needed by who trains without a bar
 
-            self._bar = tqdm(
+            class Bar(tqdm):  # type: ignore[type-arg]
+                monitor_interval = 0  # no thread beside this one, so that processes can be forked
+
+            self._bar = Bar(
                 total=run.total_samples,
                 bar_format="{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}",  # fits 80 columns
                 file=self._stream or sys.stderr,

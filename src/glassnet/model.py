@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -169,10 +170,15 @@ class Model:
             return outputs
         return metrics.predicted_labels(outputs) if self.task == "multi-label" else metrics.predicted_class(outputs)
 
-    def evaluate(self, samples: Samples) -> Evaluation:
+    def evaluate(self, samples: Samples, out: Array | None = None) -> Evaluation:
         """Return mean loss and accuracy on samples with raw features; sample weights count in the loss.
 
         The loss is that of the targets as they are: label smoothing belongs to training alone.
+
+        Parameters
+        ----------
+        samples : what to evaluate on
+        out : (N, O) where to leave the outputs, which are computed anyway; those of `outputs`
 
         Raises
         ------
@@ -180,7 +186,7 @@ class Model:
             If there are no samples, or they do not have the network's input shape.
         """
         self._check_shape(samples.features)
-        return evaluate(self, samples, Workspace(self.network, _evaluation_batch(samples), train=False))
+        return evaluate(self, samples, Workspace(self.network, _evaluation_batch(samples), train=False), out)
 
 
 def _evaluation_batch(samples: Samples) -> int:
@@ -222,7 +228,8 @@ class Tally:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._filled = self._correct = self._count = 0
+        self._filled = 0
+        self._correct = self._count = 0.0
         self._loss_sum = self._weight_sum = 0.0
 
     def add(self, scores: Array, index: Array | slice) -> None:
@@ -249,6 +256,16 @@ class Tally:
         self._flush()
         return math.isfinite(self._loss_sum)
 
+    def sums(self) -> list[float]:
+        """Return what was added up: losses, weights, right answers, samples."""
+        self._flush()
+        return [self._loss_sum, self._weight_sum, self._correct, self._count]
+
+    def add_up(self, sums: Iterable[Sequence[float]]) -> None:
+        """Replace what was added up by the `sums` of several tallies, in their order."""
+        columns = zip(*sums, strict=True)
+        self._loss_sum, self._weight_sum, self._correct, self._count = (sum(column) for column in columns)
+
     def _judge(self, scores: Array, index: Array | slice) -> None:
         t = self._samples.targets[index]
         weights = None if self._samples.weights is None else self._samples.weights[index]
@@ -274,7 +291,7 @@ def _part(index: Array | slice, start: int, stop: int) -> Array | slice:
     return slice(index.start + start, index.start + stop) if isinstance(index, slice) else index[start:stop]
 
 
-def evaluate(model: Model, samples: Samples, ws: Workspace) -> Evaluation:
+def evaluate(model: Model, samples: Samples, ws: Workspace, out: Array | None = None) -> Evaluation:
     """Evaluate in a workspace that is at hand, see `Model.evaluate`."""
     network = model.network
     tally = Tally(model.loss, samples, network.output_shape[0], network.dtype, model.task)
@@ -283,4 +300,6 @@ def evaluate(model: Model, samples: Samples, ws: Workspace) -> Evaluation:
             part = slice(start, min(start + ws.batch_size, len(samples)))
             outputs = network.forward(model.preprocessing.apply(samples.features[part], dtype=network.dtype), ws)
             tally.add(ws.scores if model.loss.fused_with else outputs, part)
+            if out is not None:
+                out[part] = outputs
         return tally.result()

@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from glassnet.checks import check_count
 from glassnet.errors import ConfigError
 from glassnet.layers import Buffer, Layer, LayerSpace
-from glassnet.params import ParamLayout
+from glassnet.params import ParamLayout, Views
 from glassnet.randomness import CounterRandom
 
 Array = NDArray[Any]
@@ -148,18 +148,22 @@ class Network:
             x = layer.forward(p, x, space)
         return x
 
-    def backward(self, dy: Array, ws: Workspace, *, skip_last: bool = False) -> None:
-        """Write dL/dtheta of the last forward pass in `ws` into `grad`.
+    def backward(
+        self, dy: Array, ws: Workspace, *, skip_last: bool = False, grads: Sequence[Views] | None = None
+    ) -> None:
+        """Write dL/dtheta of the last forward pass in `ws` into `grad`, or another vector.
 
         Parameters
         ----------
         dy : dL/dy of the network's output, or with `skip_last` dL/dx of its last layer (a fused loss gives that);
             lost afterwards
+        grads : ``layout.views`` of the other vector
         """
         spaces = ws.current.spaces
+        grads = self.grads if grads is None else grads
         ws.top = len(self.layers) - (2 if skip_last else 1)
         for i in range(ws.top, ws.lowest - 1, -1):
-            below = self.layers[i].backward(self.params[i], self.grads[i], dy, spaces[i])
+            below = self.layers[i].backward(self.params[i], grads[i], dy, spaces[i])
             dy = dy if below is None else below  # None: the lowest layer with parameters, where the loop ends
 
     def predict(self, x: Array, *, batch_size: int = 1000) -> Array:
@@ -312,6 +316,7 @@ class Workspace:
             above = owners.get((i, "dx"), above)
         for i, name in set(owners.values()) - {(-1, "dy")}:
             self._memory[i, name] = self._allocate(wanted[i][name])
+        self._constants = {key for key in owners if wanted[key[0]][key[1]].fill is not None}
         if self.train:
             self._memory[-1, "dy"] = self._allocate(Buffer((self.batch_size, *self.network.output_shape)))
         return owners
@@ -323,7 +328,10 @@ class Workspace:
         )
 
     def _allocate(self, buffer: Buffer) -> Array:
-        return np.empty(math.prod(buffer.shape), buffer.dtype or self.network.dtype)
+        dtype = buffer.dtype or self.network.dtype
+        if buffer.fill is not None:
+            return np.full(math.prod(buffer.shape), buffer.fill, dtype)
+        return np.empty(math.prod(buffer.shape), dtype)
 
     def at(self, n: int) -> BatchViews:
         """Return the views for a batch of `n` samples, made once for each length."""
@@ -350,8 +358,8 @@ class Workspace:
 
     @property
     def memory(self) -> list[Array]:
-        """The arrays in which all buffers lie."""
-        return list(self._memory.values())
+        """The arrays in which all buffers lie, but those that nobody writes into."""
+        return [array for key, array in self._memory.items() if key not in self._constants]
 
     @property
     def scores(self) -> Array:

@@ -1403,6 +1403,7 @@ class Muon(Adam):
     """
 
     hyperparameters = ("momentum", "nesterov", "ns_steps", "scaling", "beta1", "beta2", "epsilon")
+    entrywise = False
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias, TypedDict
 
@@ -76,7 +76,7 @@ class Optimizer(ABC):
 
     A rule writes `rule(theta, g, *rows, *scratch, learning_rate)` and names its rows; this class owns them. No
     rule but `Muon`'s mixes one parameter with another, so instances that each own a slice of theta give, bit for
-    bit, what one instance on the whole gives (`clip_norm` needs the whole, too).
+    bit, what one instance on the whole gives (`clip_norm` needs the square sum of the whole, see `total`).
 
     Parameters
     ----------
@@ -104,6 +104,11 @@ class Optimizer(ABC):
         Names of the constructor's own arguments, which are attributes of the instance too.
     zero_gradient_is_noop : bool
         True where a gradient of zero leaves parameter and state alone, so that the step may skip it.
+    entrywise : bool
+        True where the rule never mixes one parameter with another.
+    total : callable
+        What makes of the square sum of g that of the whole gradient, for `clip_norm`, where this instance owns a
+        slice of the parameters and others the rest. By default there is no rest.
     schedule : Schedule
         The learning rate as a function of the step; may be replaced between two steps.
     steps : int
@@ -148,6 +153,7 @@ class Optimizer(ABC):
     scalars: ClassVar[dict[str, float]] = {}
     hyperparameters: ClassVar[tuple[str, ...]] = ()
     zero_gradient_is_noop: bool = False
+    entrywise: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -166,6 +172,7 @@ class Optimizer(ABC):
         if self.l2 or self.weight_decay:
             self.zero_gradient_is_noop = False
         self.steps = 0
+        self.total: Callable[[float], float] = float
         self._vectors: tuple[Vector, ...] | None = None  # the rows, then the scratch
 
     @abstractmethod
@@ -190,7 +197,13 @@ class Optimizer(ABC):
     def begin(self, theta: Vector) -> None:
         """Take what the rule needs from the initial parameters; called before the first step."""
 
-    def allocate(self, size: int, dtype: npt.DTypeLike, parts: Sequence[Part] | None = None) -> None:
+    def allocate(
+        self,
+        size: int,
+        dtype: npt.DTypeLike,
+        parts: Sequence[Part] | None = None,
+        memory: npt.NDArray[np.floating[Any]] | None = None,
+    ) -> None:
         """Make the rows of state for `size` parameters, at their initial values, and set `steps` to 0.
 
         Parameters
@@ -201,12 +214,14 @@ class Optimizer(ABC):
             The floating-point type of theta.
         parts : sequence of Part, optional
             The arrays that lie in theta. What belongs to none does not decay. By default one, all of theta.
+        memory : ndarray, (rows, P), optional
+            Where the rows shall lie, for example shared between processes.
 
         Raises
         ------
         ConfigError
-            If the size is negative, the type is not a floating-point one, or the parts do not lie in theta, each
-            apart from the others.
+            If the size is negative, the type is not a floating-point one, the parts do not lie in theta, each
+            apart from the others, or the memory is of another shape or type.
 
         Examples
         --------
@@ -230,7 +245,15 @@ class Optimizer(ABC):
         self._size, self._dtype, self.parts = size, np.dtype(dtype), parts
         self._decaying = [part.slice for part in parts if part.decays]
         self._room = np.empty(size if self.l2 else 0, dtype)
-        self._vectors = tuple(np.zeros((len(self.rows) + len(self.scratch), size), dtype))
+        if memory is None:
+            memory = np.empty((len(self.rows), size), dtype)
+        if memory.shape != (len(self.rows), size) or memory.dtype != self._dtype:
+            raise ConfigError(
+                f"The memory for {len(self.rows)} rows of {size} parameters of {self._dtype} can not be of shape "
+                f"{memory.shape} and {memory.dtype}."
+            )
+        memory[...] = 0.0
+        self._vectors = (*memory, *np.zeros((len(self.scratch), size), dtype))
         self.steps = 0
         for name, value in self.scalars.items():
             setattr(self, name, value)
@@ -242,7 +265,8 @@ class Optimizer(ABC):
         Parameters
         ----------
         theta : ndarray, (P,)
-            Parameters, or the slice of them that this instance owns.
+            Parameters, or the slice of them that this instance owns. Where `zero_gradient_is_noop`, the leading ones
+            are enough if all gradients after them are zero.
         grad : ndarray, (P,)
             The loss's gradient at theta, of the same type. The rules compute in it: it is scratch afterwards.
 
@@ -265,12 +289,13 @@ class Optimizer(ABC):
         """
         if self._vectors is None:
             self.allocate(theta.size, theta.dtype)
-        if not (theta.shape == grad.shape == (self._size,) and theta.dtype == grad.dtype == self._dtype):
-            raise ConfigError(
-                f"This {type(self).__name__} was allocated for {self._size} parameters of {self._dtype}, but "
-                f"theta is {theta.shape} {theta.dtype} and its gradient {grad.shape} {grad.dtype}; call "
-                f"allocate() for these, or hand it the vectors it was allocated for."
-            )
+        vectors = self._allocated()
+        if theta.size < self._size and self.zero_gradient_is_noop:
+            vectors = tuple(vector[: theta.size] for vector in vectors)
+        elif theta.size != self._size:
+            self._refuse(theta, grad)
+        if not (theta.shape == grad.shape == (theta.size,) and theta.dtype == grad.dtype == self._dtype):
+            self._refuse(theta, grad)
         if self.steps == 0:
             self.begin(theta)
         learning_rate = float(self.schedule(self.steps))  # a NumPy float64 would turn float32 into float64
@@ -282,17 +307,26 @@ class Optimizer(ABC):
                 grad[part] += self._room[part]  # g = g + l2 theta
         if self.weight_decay:
             self.decay(theta, learning_rate)
-        self.rule(theta, grad, *self._allocated(), learning_rate)
+        self.rule(theta, grad, *vectors, learning_rate)
+
+    def _refuse(self, theta: Vector, grad: Vector) -> None:
+        raise ConfigError(
+            f"This {type(self).__name__} was allocated for {self._size} parameters of {self._dtype}, but "
+            f"theta is {theta.shape} {theta.dtype} and its gradient {grad.shape} {grad.dtype}; call "
+            f"allocate() for these, or hand it the vectors it was allocated for."
+        )
 
     def _clip(self, g: Vector) -> None:
         if self.clip_value is not None:
             np.clip(g, -self.clip_value, self.clip_value, out=g)
         if self.clip_norm is not None:
             with np.errstate(over="ignore"):
-                norm = math.sqrt(np.dot(g, g))
-            if norm == math.inf:  # the squares are too large for the type
-                g /= max(g.max(), -g.min())
-                norm = math.sqrt(np.dot(g, g))  # between 1 and sqrt(P), of a g that was longer than clip_norm
+                norm = math.sqrt(self.total(np.dot(g, g)))
+            if (
+                norm == math.inf
+            ):  # the squares are too large for the type, of a g / its largest number^0.65 they are not
+                g *= float(np.finfo(g.dtype).max) ** -0.65
+                norm = math.sqrt(self.total(np.dot(g, g)))
                 g *= self.clip_norm / norm
             elif norm > self.clip_norm:
                 g *= self.clip_norm / norm  # g = g c / |g|

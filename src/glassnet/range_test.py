@@ -76,6 +76,7 @@ def find_learning_rate(
     seed: int = 0,
     frozen: Sequence[str] = (),
     class_weights: Literal["balanced"] | Sequence[float] | None = None,
+    threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> RangeTest:
     """Train a copy of a network while the learning rate rises, and say which rate a run should have.
@@ -113,7 +114,7 @@ def find_learning_rate(
         The rule and its settings; it stays as it is, and its own rate does not matter. `Adam` unless given.
     loss : Loss, optional
         By default the one that goes with the last layer.
-    batch_size, seed, frozen, class_weights
+    batch_size, seed, frozen, class_weights, threads
         See `Training`. Another batch size wants another rate.
     steps : int, optional
         K, at least 40. By default 200; for batches of fewer than 10 samples as many as take in 2,000. The more there
@@ -178,6 +179,7 @@ def find_learning_rate(
         seed=seed,
         frozen=frozen,
         class_weights=class_weights,
+        threads=threads,
     )
     run.optimizer.schedule = rising = Exponential(lowest, steps - 1, highest / lowest)
     rates: list[float] = []

@@ -1,9 +1,8 @@
 """Training: the loop. It yields events and never prints, draws or writes a file; listeners do.
 
-    for each epoch, for each batch (x, t):
-        o = forward(x)                  network
-        dL/dtheta = backward(o, t)      loss, network
-        theta = update(theta, dL/dtheta)    optimizer
+    for each epoch:
+        for each batch: step            see `glassnet.step`
+        look at the validation samples
 
 Batch, mini-batch and stochastic training are this loop with ``batch_size`` "full", some, and 1.
 """
@@ -12,26 +11,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from glassnet.checks import check_count
 from glassnet.data import DataSet
-from glassnet.data.batches import Batch, Batches
+from glassnet.data.batches import Batch, batch_length
 from glassnet.data.dataset import weighted_by_class
 from glassnet.diagnosis import all_finite, first_bad_number, first_bad_parameter
-from glassnet.errors import ConfigError, DivergedError
+from glassnet.errors import ConfigError, DivergedError, WorkerDiedError
 from glassnet.history import COLUMNS, History
 from glassnet.losses import Loss, default_loss, dense_targets
-from glassnet.model import EVALUATION_BATCH, Evaluation, Model, Tally, evaluate, task_of
+from glassnet.model import EVALUATION_BATCH, Evaluation, Model, evaluate, task_of
 from glassnet.network import Network, Workspace
 from glassnet.optim import Adam
-from glassnet.optimizer import Optimizer, Part
+from glassnet.optimizer import Optimizer
+from glassnet.params import Views
+from glassnet.step import Plan, Stepper, takes_leading_columns
 
 Array = NDArray[Any]
 
@@ -39,7 +41,36 @@ CHECK_EVERY = 500
 """Steps between two looks whether all parameters are finite (there is one at the end of each epoch, too)."""
 
 SAMPLES_PER_EVENT = 200
-"""Samples after which the loop reports, unless one batch is more."""
+"""Samples after which the loop reports, unless one batch is more; a stochastic step is at most `step.MOST_STEPS`."""
+
+
+ONE_THREAD_UP_TO = 200
+"""Batches up to this size train with one BLAS thread: a second one gains little there, and on a busy machine the two
+wait for each other (docs/decisions/0009)."""
+
+ROWS_A_WORKER, PARAMETERS_FOR_WORKERS, MOST_WORKERS = 50, 20_000, 2
+"""What `worker_count` asks for: samples for each, and parameters. More than two workers were not measured."""
+
+
+def blas_threads(batch: int, workers: int = 1) -> int | None:
+    """Return how many threads BLAS may use for batches of so many samples; None: as many as it likes.
+
+    A fixed rule, since the last bits of a result may depend on it.
+    """
+    return 1 if workers > 1 or batch <= ONE_THREAD_UP_TO else None
+
+
+def worker_count(cores: int, batch: int, parameters: int) -> int:
+    """Return how many workers are of use: one, or two if there is enough for both to do.
+
+    A fixed rule and never a timing, since results depend on it in their last bits.
+
+    Examples
+    --------
+    >>> worker_count(8, 100, 89_610), worker_count(8, 1, 89_610), worker_count(1, 100, 89_610)
+    (2, 1, 1)
+    """
+    return max(1, min(cores, batch // ROWS_A_WORKER, parameters // PARAMETERS_FOR_WORKERS + 1, MOST_WORKERS))
 
 
 @dataclass(frozen=True)
@@ -127,7 +158,7 @@ class Result:
 
 @dataclass
 class _Snapshot:
-    """All that the next step depends on."""
+    """All that the next step depends on, in the form that steps work on."""
 
     theta: Array
     state: Array
@@ -156,6 +187,10 @@ class Training:
         The weight of each training sample is multiplied by that of its class: by N / (C n_c), with which every class
         counts the same, or by the number. Like sample weights they are in the steps and in the training loss, a mean by
         weight, and as in Keras' ``fit(class_weight=...)`` in no figure of validation or test, and in no accuracy
+    workers : processes that train together, each with a part of every batch and of the update, and one BLAS thread.
+        They compute the same gradient but for rounding, in the same bits every time. Where processes can not be forked
+        (on Windows, on macOS, beside other Python threads) a program must begin with ``if __name__ == "__main__":``
+    threads : that BLAS may use while this process trains alone; None: see `blas_threads`
 
     Raises
     ------
@@ -181,6 +216,8 @@ class Training:
     seed: int = 0
     frozen: Sequence[str] = ()
     class_weights: Literal["balanced"] | Sequence[float] | None = None
+    workers: int = 1
+    threads: int | None = None
 
     epoch: int = field(default=0, init=False)
     number: int = field(default=0, init=False)
@@ -208,6 +245,11 @@ class Training:
         check_count("seed", self.seed, least=0)
         if self.max_steps is not None:
             check_count("max_steps", self.max_steps, least=0)
+        check_count("workers", self.workers, least=1)
+        if self.threads is not None:
+            check_count("threads", self.threads, least=1)
+        if self.workers > 1:
+            self._check_workers()
         if len(network.output_shape) != 1:
             raise ConfigError(f"the network's output must be one row a sample, not shape {network.output_shape}.")
         if data.input_shape != network.input_shape:
@@ -222,26 +264,41 @@ class Training:
         loss.check_targets(targets)
         train = data.train if self.class_weights is None else weighted_by_class(data, self.class_weights)
         weights = train.weights
-        self._mean_weight = 1.0 if weights is None or loss.reduction == "sum" else float(weights.mean()) or 1.0
-        self._batches = Batches(
-            train,
-            data.preprocessing,
-            loss.smooth(targets),
+        self.batch_length = batch_length(self.batch_size, len(train))
+        self.steps_an_epoch = -(-len(train) // self.batch_length)
+        passes = self.total_steps >= self.steps_an_epoch  # finding the lit columns takes longer than a few steps save
+        mean_weight = 1.0 if weights is None or loss.reduction == "sum" else float(weights.mean()) or 1.0
+        self.model = Model(network, data.preprocessing, data.class_names, loss, task_of(loss, data.train.targets))
+        self.plan = Plan(
+            network=network,
+            samples=train,
+            preprocessing=data.preprocessing,
+            targets=loss.smooth(targets),
+            columns=data.lit_columns if passes and takes_leading_columns(network) else None,
+            loss=loss.unsmoothed(),  # the targets of the batches are smoothed already
+            task=self.model.task,
+            optimizer=self.optimizer,
             batch_size=self.batch_size,
             shuffle=self.shuffle,
             seed=self.seed,
-            dtype=network.dtype,
+            frozen=self._frozen_layers(),
+            mean_weight=mean_weight,
         )
-        self._fused = loss.fused_with is not None
-        self._frozen = self._frozen_layers()
-        self._ws = Workspace(network, self._batches.batch_size, seed=self.seed, frozen=self._frozen)
-        self._loss = loss.unsmoothed()  # the targets of the batches are smoothed already
-        self.model = Model(network, data.preprocessing, data.class_names, loss, task_of(loss, data.train.targets))
-        self._tally = Tally(loss, train, outputs, network.dtype, self.model.task)
         self.validates = self.validate and len(data.validation) > 0
         self._eval_ws = Workspace(network, min(EVALUATION_BATCH, max(len(data.validation), 1)), train=False)
-        self._hand_out()
-        self._good = self._snapshot()
+        self.plan.allocate()
+
+    def _check_workers(self) -> None:
+        """Refuse what several workers can not do."""
+        if self.threads is not None and self.threads > 1:
+            raise ConfigError(f"each of {self.workers} workers has one BLAS thread: leave threads out, or workers.")
+        for name, layer, state in zip(
+            self.network.names, self.network.layers, self.network.state_layout.layers, strict=True
+        ):
+            if layer.couples_samples or state:
+                raise ConfigError(
+                    f"{name} needs all samples of a batch at once, so they can not be shared out: set workers to 1."
+                )
 
     def _frozen_layers(self) -> frozenset[int]:
         """Return the indices of the layers that stay as they are."""
@@ -256,32 +313,17 @@ class Training:
             raise ConfigError("all layers with parameters are frozen, so nothing is left to train; leave one out.")
         return frozenset(names.index(name) for name in self.frozen)
 
-    def _hand_out(self) -> None:
-        """Give the optimizer the stretch of theta from the first to the last parameter that is trained."""
-        network = self.network
-        trained = [slot for slot in network.layout.slots if slot.layer not in self._frozen]
-        start, stop = (trained[0].start, trained[-1].slice.stop) if trained else (0, 0)
-        self._theta, self._grad = network.theta[start:stop], network.grad[start:stop]
-        self._frozen_between = [
-            slot.slice for slot in network.layout.slots if slot.layer in self._frozen and start < slot.start < stop
-        ]
-        last = max((slot.layer for slot in network.layout.slots), default=0)
-        parts = [
-            Part(slot.start - start, slot.param.shape, slot.param.decays, output=slot.layer == last) for slot in trained
-        ]
-        self.optimizer.allocate(stop - start, network.dtype, parts)
-
     @property
     def total_steps(self) -> int:
         """Steps of the whole run, if nothing stops it."""
-        steps = self.epochs * self._batches.count
+        steps = self.epochs * self.steps_an_epoch
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
     @property
     def total_samples(self) -> int:
         """Samples of the whole run, if nothing stops it."""
-        epochs, rest = divmod(self.total_steps, self._batches.count)
-        return epochs * len(self.data.train) + rest * self._batches.batch_size
+        epochs, rest = divmod(self.total_steps, self.steps_an_epoch)
+        return epochs * len(self.data.train) + rest * self.batch_length
 
     def result(self) -> Result:
         """Return what there is so far."""
@@ -289,7 +331,7 @@ class Training:
             self.model,
             self.history,
             self.step,
-            self.step / self._batches.count,
+            self.step / self.steps_an_epoch,
             self.samples,
             self.train_seconds,
             self.evaluation_seconds,
@@ -300,6 +342,13 @@ class Training:
         """Ask the run to end after the step it is at."""
         self.stopped = self.stopped or reason
 
+    def publish(self) -> None:
+        """Bring the network up to date: between the ends of two epochs it lags behind the steps.
+
+        For listeners that look at its parameters at `Steps`.
+        """
+        self._stepper.publish(self.network)
+
     def events(self) -> Generator[Event, None, None]:
         """Train, and yield what happens.
 
@@ -308,46 +357,82 @@ class Training:
         DivergedError
             At a NaN or an infinity, after everything else was yielded. It names the step and the first bad number, and
             the network holds the parameters from before that step.
+        WorkerDiedError
+            If one of several workers is gone, after everything else was yielded. The network holds what was learnt so
+            far, the last step perhaps in part.
         """
-        yield Begin()
-        steps_per_event = max(1, SAMPLES_PER_EVENT // self._batches.batch_size)
-        error: DivergedError | None = None
-        while self.step < self.total_steps and not self.stopped:
-            self._tally.reset()
-            self.optimizer.train(self._theta)
-            try:
-                while self.number < self._batches.count and self.step < self.total_steps and not self.stopped:
-                    self._advance(steps_per_event)
-                    yield Steps(self.samples)
-                if not self._check():
-                    error = self._replay()
+        error: DivergedError | WorkerDiedError | None = None
+        first = self.step
+        steps_per_event = max(1, SAMPLES_PER_EVENT // self.batch_length)
+        with self._steppers() as stepper:
+            yield Begin()
+            while self.step < self.total_steps and not self.stopped:
+                training = Evaluation(math.nan, None)
+                try:
+                    stepper.begin_epoch(self.network)
+                    if self.step == first:
+                        self._good = self._snapshot()
+                    while self.number < self.steps_an_epoch and self.step < self.total_steps and not self.stopped:
+                        self._advance(steps_per_event)
+                        yield Steps(self.samples)
+                    training = stepper.end_epoch()
+                    if not self._check():
+                        error = self._replay()
+                except WorkerDiedError as died:
+                    error = died
+                    if not all_finite(stepper.network.theta):
+                        self._go_back(self._good)
+                finally:
+                    stepper.publish(self.network)
+                if error is not None:
                     self.stopped = str(error)
-            finally:
-                self.optimizer.eval(self._theta)
-            training = self._tally.result()
-            validation = Evaluation(math.nan, None) if error or not self.validates else self._evaluate()
-            row = self._row(training, validation)
-            if self.number == self._batches.count:
-                self.epoch, self.number = self.epoch + 1, 0
-            yield EpochEnd(row)
-        if self.step == self.max_steps and self.step < self.epochs * self._batches.count:
-            self.stop(f"max_steps: {self.max_steps} steps were taken")
-        yield End()
+                validation = self._evaluate() if self.validates and error is None else Evaluation(math.nan, None)
+                row = self._row(training, validation)
+                if self.number == self.steps_an_epoch:
+                    self.epoch, self.number = self.epoch + 1, 0
+                yield EpochEnd(row)
+            if self.step == self.max_steps and self.step < self.epochs * self.steps_an_epoch:
+                self.stop(f"max_steps: {self.max_steps} steps were taken")
+            yield End()
         if error is not None:
             raise error
 
+    @contextmanager
+    def _steppers(self) -> Iterator[Stepper]:
+        """Have the steps taken, by workers that end with the block."""
+        if self.workers == 1:
+            with self._threads():
+                self._stepper = self.plan.alone()
+                yield self._stepper
+            return
+        with self.plan.team(self.workers) as self._stepper:
+            yield self._stepper
+
+    def _threads(self) -> AbstractContextManager[Any]:
+        """Let BLAS use the threads of this run within a block."""
+        threads = blas_threads(self.batch_length) if self.threads is None else self.threads
+        if threads is None:
+            return nullcontext()
+        limits: AbstractContextManager[Any] = threadpool_limits(threads, user_api="blas")
+        return limits
+
     def _advance(self, steps: int) -> None:
-        """Take up to `steps` steps of this epoch."""
-        end = min(self.number + steps, self._batches.count, self.number + self.total_steps - self.step)
+        """Take up to `steps` steps of this epoch, and look now and then whether all numbers are finite."""
+        left = self.steps_an_epoch - self.number, self.total_steps - self.step, CHECK_EVERY - self.step % CHECK_EVERY
+        steps = min(steps, *left)
         begin = perf_counter()
-        with np.errstate(all="ignore"):  # what overflows is found by `_check`, and gets a better sentence
-            while self.number < end:
-                batch, scores = self._step()
-                self._tally.add(scores, batch.rows)
-                if self.step % CHECK_EVERY == 0 and not self._check():
-                    self.stop("a number is not finite")
-                    break
+        self._stepper.go_to(self.epoch, self.number, self.step)
+        self._stepper.take(steps)
+        self._count(steps)
+        if self.step % CHECK_EVERY == 0 and not self._check():
+            self.stop("a number is not finite")
         self.train_seconds += perf_counter() - begin
+
+    def _count(self, steps: int) -> None:
+        """Note that so many steps of this epoch were taken."""
+        before, self.number = self.number, self.number + steps
+        self.step += steps
+        self.samples += min(self.number * self.batch_length, len(self.data.train)) - before * self.batch_length
 
     def batch_losses(self) -> Iterator[float]:
         """Train as `events` does, but yield after each step the loss of its batch from before it, and nothing else.
@@ -355,40 +440,24 @@ class Training:
         Nothing is looked after: no validation, no history, no way back from a NaN or an infinity. The loss is the mean
         a sample, by weight where there are weights, whatever the reduction.
         """
-        self.optimizer.train(self._theta)
-        while self.step < self.total_steps:
-            if self.number == self._batches.count:
-                self.epoch, self.number = self.epoch + 1, 0
-            with np.errstate(all="ignore"):
-                batch, scores = self._step()
-                norm = len(scores) if batch.weights is None else float(batch.weights.sum(dtype=np.float64)) or 1.0
-                loss = self._loss.value(scores, batch.t, batch.weights, norm)
-            yield loss
+        sums = [0.0, 0.0]
 
-    def _step(self) -> tuple[Batch, Array]:
-        """Take one step; return its batch, and the scores of the batch from before it."""
-        batch = self._batches.get(self.epoch, self.number)
-        o = self._gradient(batch, self._ws)
-        self._update()
-        self.number += 1
-        self.step += 1
-        self.samples += len(batch.x)
-        return batch, self._ws.scores if self._fused else o
+        def look(batch: Batch, grads: Sequence[Views], scores: Array) -> None:
+            sums[0] += self.plan.loss.value(scores, batch.t, batch.weights, 1.0)
+            sums[1] += len(scores) if batch.weights is None else float(batch.weights.sum(dtype=np.float64))
 
-    def _gradient(self, batch: Batch, ws: Workspace) -> Array:
-        """Forward, loss and backward of one batch; return the outputs."""
-        ws.clock.step = self.step
-        o = self.network.forward(batch.x, ws)
-        loss = self._loss
-        norm = loss.normalizer(len(o)) * self._mean_weight  # not the batch's own weights: those would cancel
-        dy = loss.gradient(o, batch.t, batch.weights, norm, out=ws.current.dy)
-        self.network.backward(dy, ws, skip_last=self._fused)
-        return o
-
-    def _update(self) -> None:
-        for part in self._frozen_between:
-            self.network.grad[part] = 0.0
-        self.optimizer.step(self._theta, self._grad)
+        stepper = self.plan.alone()
+        stepper.fetch(self.network)
+        with self._threads():
+            while self.step < self.total_steps:
+                if self.number == self.steps_an_epoch:
+                    self.epoch, self.number = self.epoch + 1, 0
+                sums[:] = 0.0, 0.0
+                with np.errstate(all="ignore"):
+                    stepper.go_to(self.epoch, self.number, self.step)
+                    stepper.update(stepper.compute(look))
+                self._count(1)
+                yield sums[0] / (sums[1] or 1.0)
 
     def _evaluate(self) -> Evaluation:
         begin = perf_counter()
@@ -414,8 +483,8 @@ class Training:
 
     def _check(self) -> bool:
         """Return whether loss and parameters are finite; if so, remember everything as it is now."""
-        network, good = self.network, self._good
-        if not (self._tally.finite() and all_finite(network.theta) and all_finite(network.state)):
+        network, good = self._stepper.network, self._good
+        if not (self._stepper.tally.finite() and all_finite(network.theta) and all_finite(network.state)):
             return False
         good.theta[:], good.state[:] = network.theta, network.state
         self.optimizer.state(into=good.optimizer)
@@ -426,42 +495,54 @@ class Training:
         return self.epoch, self.number, self.step, self.samples
 
     def _snapshot(self) -> _Snapshot:
-        network = self.network
+        network = self._stepper.network
         return _Snapshot(network.theta.copy(), network.state.copy(), self.optimizer.state(), self._place())
 
     def _go_back(self, to: _Snapshot) -> None:
-        self.network.theta[:] = to.theta
-        self.network.state[:] = to.state
+        network = self._stepper.network
+        network.theta[:] = to.theta
+        network.state[:] = to.state
         self.optimizer.restore(to.optimizer)
         self.epoch, self.number, self.step, self.samples = to.place
 
     def _replay(self) -> DivergedError:
         """Find the first bad number since the last look, and go back to before the step in which it appeared."""
-        last = self.step
+        own, last = self._stepper, self.step
+        self._stepper = alone = own.looking()
         self._go_back(self._good)
-        ws = Workspace(self.network, self._batches.batch_size, seed=self.seed, keep_all=True, frozen=self._frozen)
+        try:
+            found = self._first_bad_number(alone, last)
+        finally:
+            own.network.state[:], self._stepper = alone.network.state, own
+        return self._diverged(found)
+
+    def _first_bad_number(self, stepper: Stepper, last: int) -> str:
+        """Take the steps up to `last` until a bad number appears, go back to before that one, and say what it was."""
+        found: list[str] = []
+
+        def look(batch: Batch, grads: Sequence[Views], scores: Array) -> None:
+            bad = first_bad_number(stepper.network, stepper.ws, grads)
+            if bad is None and not math.isfinite(self.plan.loss.value(scores, batch.t, batch.weights, 1.0)):
+                bad = "infinity in the loss"
+            found.extend([] if bad is None else [bad])
+
         with np.errstate(all="ignore"):
             while self.step < last:
-                if self.number == self._batches.count:
+                if self.number == self.steps_an_epoch:
                     self.epoch, self.number = self.epoch + 1, 0
                 before = self._snapshot()
-                batch = self._batches.get(self.epoch, self.number)
-                o = self._gradient(batch, ws)
-                found = first_bad_number(self.network, ws)
-                if found is None:
-                    loss = self._loss.value(ws.scores if self._fused else o, batch.t, batch.weights, 1.0)
-                    found = None if math.isfinite(loss) else "infinity in the loss"
-                if found is None:
-                    self._update()
-                    found = first_bad_parameter(self.network)
-                if found is not None:
+                stepper.go_to(self.epoch, self.number, self.step)
+                end = stepper.compute(look)
+                if not found:
+                    stepper.update(end)
+                    bad = first_bad_parameter(stepper.network)
+                    found.extend([] if bad is None else [bad])
+                if found:
                     self._go_back(before)
-                    return self._diverged(found)
-                self.number += 1
-                self.step += 1
-                self.samples += len(batch.x)
+                    return found[0]
+                self._count(1)
         self._go_back(self._good)
-        return self._diverged("a number that is not finite, which did not appear again when the steps were repeated")
+        return "a number that is not finite, which did not appear again when the steps were repeated"
 
     def _diverged(self, found: str) -> DivergedError:
         rate = self.optimizer.schedule(self.step)
@@ -486,13 +567,16 @@ def fit(
     seed: int = 0,
     frozen: Sequence[str] = (),
     class_weights: Literal["balanced"] | Sequence[float] | None = None,
+    workers: int = 1,
+    threads: int | None = None,
     listeners: Iterable[Listener] = (),
 ) -> Result:
     """Train a network on the training split of `data`, in place.
 
     Parameters
     ----------
-    network, data, optimizer, loss, batch_size, epochs, max_steps, shuffle, validate, seed, frozen, class_weights
+    network, data, optimizer, loss, batch_size, epochs, max_steps, shuffle, validate, seed, frozen, class_weights,
+        workers, threads
         See `Training`.
     listeners : told of every event, in this order
 
@@ -533,6 +617,8 @@ def fit(
         seed=seed,
         frozen=frozen,
         class_weights=class_weights,
+        workers=workers,
+        threads=threads,
     )
     return follow(run, listeners)
 

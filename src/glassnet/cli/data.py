@@ -1,4 +1,4 @@
-"""``glassnet data``: look at data."""
+"""``glassnet data``: look at data, and clear what is kept of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glassnet.cli import options
 @click.group("data", invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Say what a data set holds."""
+    """Say what a data set holds, or clear the cache."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -35,6 +35,27 @@ def info(data: str, classes: int, validation: int | None, as_json: bool, debug: 
 
     facts = describe(load(data, validation=validation, classes=classes))
     echo(json.dumps(facts) if as_json else _table(facts))
+    return 0
+
+
+@command.command("clear-cache")
+@options.debug
+def clear(debug: bool) -> int:
+    """Remove the decoded data that glassnet keeps to start faster.
+
+    \b
+    Examples:
+      glassnet data clear-cache
+    """
+    from glassnet.cli.output import echo
+    from glassnet.data.cache import VARIABLE, cache_folder, clear_cache
+
+    folder = cache_folder()
+    if folder is None:
+        echo(f"nothing is kept, since {VARIABLE} is empty.")
+        return 0
+    entries, size = clear_cache()
+    echo(f"removed {entries} {'entry' if entries == 1 else 'entries'}, {size / 1e6:.1f} MB, from {folder}")
     return 0
 
 

@@ -101,7 +101,7 @@ def _search(config: RunConfig, lowest: float, highest: float, steps: int | None,
         bar.update(1)
 
     hidden = not voice.shows_progress
-    with config.blas_limits(), click.progressbar(length=steps or 1, file=sys.stderr, hidden=hidden) as bar:
+    with click.progressbar(length=steps or 1, file=sys.stderr, hidden=hidden) as bar:
         found = find_learning_rate(
             network,
             data,
@@ -114,6 +114,7 @@ def _search(config: RunConfig, lowest: float, highest: float, steps: int | None,
             seed=config.seed,
             frozen=config.frozen,
             class_weights=config.class_weights,  # type: ignore[arg-type]
+            threads=config.threads,
             on_step=tell,
         )
         bar.update((bar.length or 0) - bar.pos)  # it may end early

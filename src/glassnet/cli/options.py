@@ -37,6 +37,7 @@ positive = click.FloatRange(min=0, min_open=True)
 _share = click.FloatRange(min=0, max=1, max_open=True)
 _least_0 = click.FloatRange(min=0)
 _MOST_DIGITS = 100
+MOST_WORKERS = 1024
 
 
 class Option(click.Option):
@@ -120,6 +121,24 @@ class ClassWeights(click.ParamType[Any]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return what may come next."""
         return [CompletionItem("balanced")] if "balanced".startswith(incomplete) else []
+
+
+class Workers(click.ParamType[Any]):
+    """A whole number of at least 1, or "auto"."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        """Return the number, or None for "auto"."""
+        if value == "auto" or isinstance(value, int):
+            return None if value == "auto" else int(value)
+        if not value.isdecimal() or not 1 <= int(value[:_MOST_DIGITS]) <= MOST_WORKERS:
+            self.fail(f'{value!r:.80} is neither a whole number of 1 to {MOST_WORKERS} nor "auto".', param, ctx)
+        return int(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return what may come next."""
+        return [CompletionItem("auto")] if "auto".startswith(incomplete) else []
 
 
 class BatchSize(click.ParamType[Any]):
@@ -251,7 +270,8 @@ learner = together(
     _training(
         "--threads",
         type=click.IntRange(1, 1024),
-        help="Processor cores that matrix products may use.  [default: 1 for batches of up to 200, else all]",
+        help="Processors that matrix products may use; in train for a single process.  [default: 1 for batches of up "
+        "to 200, else all]",
     ),
 )
 
@@ -262,6 +282,13 @@ length = together(
         "--validate/--no-validation",
         default=True,
         help="Evaluate what is held out after each epoch, or skip it; held out it stays.",
+    ),
+    _training(
+        "--workers",
+        type=Workers(),
+        metavar="N|auto",
+        help="Processes that train together; auto: two where there are two processors and each gets 50 samples of a "
+        "batch or more, else one.  [default: auto]",
     ),
 )
 

@@ -9,7 +9,6 @@ import platform
 import time
 from collections.abc import Iterable
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -42,9 +41,11 @@ def process_start() -> float:
 
 def versions() -> dict[str, str]:
     """Return the versions of what computed."""
+    import numpy as np
+
     return {
         "glassnet": __version__,
-        "numpy": version("numpy"),
+        "numpy": np.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
     }

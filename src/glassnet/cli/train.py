@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from glassnet.cli import options
 from glassnet.cli.output import Voice, echo
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from glassnet.config import RunConfig
     from glassnet.data import DataSet
     from glassnet.model import Evaluation
@@ -61,7 +64,7 @@ def run(config: RunConfig, out: Path | None, force: bool, voice: Voice) -> int:
     """Train as `config` says, write the results, and return the exit status."""
     from glassnet import plots
     from glassnet.cli import runs
-    from glassnet.errors import DivergedError
+    from glassnet.errors import DivergedError, WorkerDiedError
     from glassnet.files import write_text
     from glassnet.listeners import CSVHistory, Progress, StopOnInterrupt, hold_interrupts
 
@@ -85,7 +88,7 @@ def run(config: RunConfig, out: Path | None, force: bool, voice: Voice) -> int:
     with hold_interrupts() as interrupts:
         try:
             config.follow(training, listeners)
-        except (DivergedError, OSError) as error:  # what was learnt is saved before the error is said
+        except (DivergedError, WorkerDiedError, OSError) as error:  # what was learnt is saved before the error is said
             failure = error
         result = training.result()
         write_text(folder / runs.RUN_FILE, settings)
@@ -104,7 +107,8 @@ def _announce(config: RunConfig, data: DataSet, training: Training, folder: Path
     for name, value in config.to_dict().items():
         if value not in (None, []):
             voice.detail(f"{name:<18}{','.join(map(str, value)) if isinstance(value, list) else value}")
-    voice.detail(f"\n{training.total_steps:,} steps; results go to {folder}")
+    by = f" by {training.workers} workers" if training.workers > 1 else ""
+    voice.detail(f"\n{training.total_steps:,} steps{by}; results go to {folder}")
 
 
 def _line_an_epoch() -> Listener:
@@ -133,6 +137,8 @@ def _network_line(config: RunConfig, data: DataSet) -> str:
 
 def _write(config: RunConfig, data: DataSet, result: Result, folder: Path, voice: Voice) -> None:
     """Evaluate the test samples, write all files of a run, and say what came out."""
+    import numpy as np
+
     from glassnet.checkpoint import save_model
     from glassnet.cli import runs
 
@@ -140,7 +146,9 @@ def _write(config: RunConfig, data: DataSet, result: Result, folder: Path, voice
     if result.stopped == "interrupted":
         echo(f"interrupted after {result.steps:,} steps; what was learnt so far is saved.", err=True)
     begin = time.perf_counter()
-    test = result.model.evaluate(data.test) if len(data.test) else None
+    network = result.model.network
+    outputs = np.empty((len(data.test), *network.output_shape), network.dtype)
+    test = result.model.evaluate(data.test, outputs) if len(data.test) else None
     evaluation_seconds = result.evaluation_seconds + time.perf_counter() - begin
     if test is not None and test.accuracy is not None:
         voice.say(
@@ -151,7 +159,7 @@ def _write(config: RunConfig, data: DataSet, result: Result, folder: Path, voice
             voice.say(
                 "it learnt nothing: always to answer with one class would be as good; try another --learning-rate"
             )
-    figures = _draw(config, data, result, test, folder)
+    figures = _draw(config, data, result, test, outputs, folder)
     last = {name: column[-1] if column else float("nan") for name, column in result.history.items()}
     rate = result.samples / result.train_seconds if result.train_seconds else float("nan")
     wall_seconds = time.time() - runs.process_start()
@@ -191,7 +199,9 @@ def _share_of_largest_class(data: DataSet) -> float:
     return float(np.bincount(data.test.targets).max()) / len(data.test)
 
 
-def _draw(config: RunConfig, data: DataSet, result: Result, test: Evaluation | None, folder: Path) -> list[str]:
+def _draw(
+    config: RunConfig, data: DataSet, result: Result, test: Evaluation | None, outputs: NDArray[Any], folder: Path
+) -> list[str]:
     """Draw what the run allows, and return the names of the files."""
     import numpy as np
 
@@ -200,14 +210,12 @@ def _draw(config: RunConfig, data: DataSet, result: Result, test: Evaluation | N
     title = _network_line(config, data)
     if test is not None and test.accuracy is not None:
         title += f": {100 * test.accuracy:.2f} % of the test samples"
-    names = []
-    if result.history["epoch"]:
-        names.append(plots.FIGURES["learning-curve"])
-        plots.save(plots.learning_curve(result.history, title), folder / names[-1])
     with np.errstate(all="ignore"):  # a network that diverged is drawn as it is
-        for name, figure in plots.figures_of(result.model, data.test, title=title):
-            names.append(plots.FIGURES[name])
-            plots.save(figure, folder / names[-1])
+        makers = plots.figure_makers(result.model, data.test, outputs, title)
+        if result.history["epoch"]:
+            makers = {"learning-curve": partial(plots.learning_curve, result.history, title), **makers}
+        plots.save_all({folder / plots.FIGURES[name]: make for name, make in makers.items()})
+    names = [plots.FIGURES[name] for name in makers]
     for name in set(plots.FIGURES.values()).difference(names):
         (folder / name).unlink(missing_ok=True)  # of the run that this one replaces
     return names

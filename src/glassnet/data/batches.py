@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from glassnet.checks import check_count
+from glassnet.data.columns import LitColumns
 from glassnet.data.dataset import Samples
 from glassnet.data.preprocessing import Preprocessing
 from glassnet.errors import ConfigError
@@ -17,12 +19,42 @@ Array = NDArray[Any]
 
 
 class Batch(NamedTuple):
-    """Some samples: preprocessed features x (n, ...), dense targets t (n, O), weights (n,) or None, their places."""
+    """Some samples of a batch, all of them as a rule.
+
+    Attributes
+    ----------
+    x : (n, ...) preprocessed features; with lit columns (n, k), the k leading ones, after which all n are dark
+    t : (n, O) dense targets
+    weights : (n,) or None
+    rows : where they stand among the training samples
+    row : place of the first one within the whole batch
+    """
 
     x: Array
     t: Array
     weights: Array | None
     rows: Array | slice
+    row: int
+
+
+def batch_length(batch_size: int | str, samples: int) -> int:
+    """Return how many of so many samples are a batch.
+
+    Raises
+    ------
+    ConfigError
+        If the batch size is neither a whole number of at least 1 nor "full".
+
+    Examples
+    --------
+    >>> batch_length(100, 60000), batch_length("full", 60000), batch_length(100, 7)
+    (100, 60000, 7)
+    """
+    if batch_size == "full":
+        return samples
+    if isinstance(batch_size, str):
+        raise ConfigError(f'the batch size must be a whole number of at least 1 or "full", not {batch_size!r}.')
+    return min(check_count("the batch size", batch_size, least=1), samples)
 
 
 class Batches:
@@ -36,10 +68,14 @@ class Batches:
     samples : the training split
     preprocessing : applied to the features of each batch
     targets : (N, O) dense, in the order of the samples
-    batch_size : samples a batch; the last one of an epoch may be shorter. "full" takes all, in their order, every time
+    batch_size : samples a batch; the last one of an epoch may be shorter. "full" takes all, every time
     shuffle : draw a new order for each epoch; otherwise that of the samples
     seed : of the orders
     dtype : of what the network computes in
+    columns : the features with their columns sorted; then a batch has only those that it needs
+    block : samples at a time, where a batch has more
+    sort : whether the samples of a batch may change places, so that those of a block need about as many columns
+    share : (rank, size) of a worker: of each batch it gets every part but those of the others, in their order
     """
 
     def __init__(
@@ -52,65 +88,135 @@ class Batches:
         shuffle: bool = True,
         seed: int = 0,
         dtype: DTypeLike = np.float32,
+        columns: LitColumns | None = None,
+        block: int | None = None,
+        sort: bool = True,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         if len(samples) == 0:
             raise ConfigError("there are no samples to train on.")
         self.samples = samples
-        if batch_size == "full":
-            self.batch_size = len(samples)
-        elif isinstance(batch_size, str):
-            raise ConfigError(f'the batch size must be a whole number of at least 1 or "full", not {batch_size!r}.')
-        else:
-            self.batch_size = min(check_count("the batch size", batch_size, least=1), len(samples))
+        self.batch_size = batch_length(batch_size, len(samples))
         self.count = -(-len(samples) // self.batch_size)
+        self._rank, self._workers = share
+        most = -(-self.batch_size // self._workers)
+        self.block = most if block is None else min(block, most)
         self._preprocessing = preprocessing
         self._seed = seed
+        self._features = samples.features if columns is None else columns.features
         self._targets = targets
         self._weights = None if samples.weights is None else samples.weights.astype(dtype)
-        self._x = np.empty((self.batch_size, *samples.features.shape[1:]), dtype)
-        self._make: Callable[[int, int], Batch] = self._slice
+        self._columns = columns
+        self._reach = None if columns is None else columns.reach
+        self._sorts = sort and columns is not None and most > self.block
+        self._base = 0  # where the arrays begin among the samples
+        self._places: Array | None = None  # where their rows stand among the samples, if elsewhere
+        self._x = np.empty(self.block * (self._features[0].size), dtype)
         self._whole: Batch | None = None
+        self._order: Array | None = None
         if self.count > 1 and shuffle:
             self._order_epoch = -1
             self._file_order = np.arange(len(samples))
             self._order = self._file_order.copy()
-            self._raw = np.empty(self._x.shape, samples.features.dtype)
-            self._t = np.empty((self.batch_size, targets.shape[1]), targets.dtype)
-            self._w = None if self._weights is None else np.empty(self.batch_size, dtype)
-            self._make = self._gather
+            self._raw = np.empty((self.block, *self._features.shape[1:]), self._features.dtype)
+            self._t = np.empty((self.block, targets.shape[1]), targets.dtype)
+            self._w = None if self._weights is None else np.empty(self.block, dtype)
 
-    def get(self, epoch: int, number: int) -> Batch:
-        """Return one batch.
+    def _sort_once(self, first: int, last: int) -> None:
+        """Where all samples are one batch, keep this worker's share in its sorted order."""
+        if self.count > 1 or self._places is not None or not self._sorts or self._reach is None:
+            return
+        self._base = first
+        self._places = first + np.argsort(-self._reach[first:last], kind="stable")
+        self._features, self._targets, self._reach = (
+            np.take(array, self._places, axis=0) for array in (self._features, self._targets, self._reach)
+        )
+        self._weights = None if self._weights is None else self._weights[self._places]
+
+    def _share(self, start: int, stop: int) -> tuple[int, int]:
+        n = stop - start
+        return start + n * self._rank // self._workers, start + n * (self._rank + 1) // self._workers
+
+    @property
+    def blocks_of_a_batch(self) -> int:
+        """How many blocks this worker's share of a batch has at most."""
+        most = -(-self.batch_size // self._workers)
+        return -(-most // self.block)
+
+    def length(self, number: int) -> int:
+        """Return how many samples batch `number` has, all workers together."""
+        return min(self.batch_size, len(self.samples) - number * self.batch_size)
+
+    def reach(self, epoch: int, number: int) -> int:
+        """Return how many leading columns the batch needs, that of the samples of all workers together."""
+        if self._columns is None:
+            return math.prod(self._features.shape[1:])
+        if self.count == 1:
+            return self._columns.lit
+        start = number * self.batch_size
+        part = slice(start, start + self.batch_size)
+        return int(self._columns.reach[part if self._order is None else self._shuffled(epoch)[part]].max())
+
+    def blocks(self, epoch: int, number: int) -> Iterator[Batch]:
+        """Yield one batch, or this worker's share of it, in blocks: that which needs most columns first.
 
         Parameters
         ----------
         epoch : from 0
         number : of the batch within the epoch, from 0 to `count` - 1
         """
-        return self._make(epoch, number * self.batch_size)
+        start = number * self.batch_size
+        first, last = self._share(start, min(start + self.batch_size, len(self.samples)))
+        self._sort_once(first, last)
+        if self._order is None:
+            for a in range(first, last, self.block):
+                yield self._slice(a, min(a + self.block, last), a - start)
+            return
+        order = self._shuffled(epoch)[first:last]
+        if self._sorts and self._reach is not None:
+            order = order[np.argsort(-self._reach[order], kind="stable")]
+        for a in range(0, last - first, self.block):
+            index, row = order[a : a + self.block], first - start + a
+            if len(index) == 1:
+                place = index.item()
+                yield self._slice(place, place + 1, row)
+            else:
+                yield self._gather(index, row)
 
-    def _slice(self, epoch: int, start: int) -> Batch:
-        if self._whole is not None:
-            return self._whole
-        part = slice(start, min(start + self.batch_size, len(self.samples)))
-        raw = self.samples.features[part]
-        x = self._preprocessing.apply(raw, out=self._x[: len(raw)], dtype=self._x.dtype)
-        batch = Batch(x, self._targets[part], None if self._weights is None else self._weights[part], part)
-        if self.count == 1:
-            self._whole = batch  # the only batch there is need not be made again
-        return batch
-
-    def _gather(self, epoch: int, start: int) -> Batch:
+    def _shuffled(self, epoch: int) -> Array:
+        assert self._order is not None
         if epoch != self._order_epoch:
             self._order[:] = self._file_order
             np.random.default_rng([self._seed, 1, epoch]).shuffle(self._order)
             self._order_epoch = epoch
-        index = self._order[start : start + self.batch_size]
+        return self._order
+
+    def _gather(self, index: Array, row: int) -> Batch:
+        """Make a block of the samples at `index`."""
         n = len(index)
-        raw, x, t = self._raw[:n], self._x[:n], self._t[:n]
-        np.take(self.samples.features, index, axis=0, out=raw, mode="clip")  # "clip" writes into out without a copy
-        self._preprocessing.apply(raw, out=x, dtype=x.dtype)
+        raw, t = self._raw[:n], self._t[:n]
+        np.take(self._features, index, axis=0, out=raw, mode="clip")  # "clip" writes into out without a copy
         np.take(self._targets, index, axis=0, out=t, mode="clip")
+        x = self._preprocessed(raw, index)
         if self._weights is None or self._w is None:
-            return Batch(x, t, None, index)
-        return Batch(x, t, np.take(self._weights, index, out=self._w[:n], mode="clip"), index)
+            return Batch(x, t, None, index, row)
+        return Batch(x, t, np.take(self._weights, index, out=self._w[:n], mode="clip"), index, row)
+
+    def _slice(self, start: int, stop: int, row: int) -> Batch:
+        """Make a block of samples that stand side by side, of views where it can."""
+        if self._whole is not None:
+            return self._whole
+        part = slice(start - self._base, stop - self._base)
+        x = self._preprocessed(self._features[part], part)
+        rows = slice(start, stop) if self._places is None else self._places[part]
+        batch = Batch(x, self._targets[part], None if self._weights is None else self._weights[part], rows, row)
+        if self.count == 1 and len(x) == len(self.samples):
+            self._whole = batch  # the only block there is need not be made again
+        return batch
+
+    def _preprocessed(self, raw: Array, rows: Array | slice) -> Array:
+        if self._reach is not None:
+            reach = self._reach[rows]
+            k = reach.item() if len(reach) == 1 else reach.max()
+            raw = raw[:, :k]  # (n, D) -> (n, k)
+        return self._preprocessing.into(self._x[: raw.size].reshape(raw.shape), raw)

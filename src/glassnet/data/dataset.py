@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from glassnet.data.checks import as_class_names, as_class_weights, as_features, as_targets, as_weights
+from glassnet.data.columns import LitColumns, lit_columns
 from glassnet.data.preprocessing import Preprocessing
 from glassnet.errors import ConfigError, DataError
 
@@ -159,6 +161,18 @@ class DataSet:
         (7,)
         """
         return self.train.features.shape[1:]
+
+    @cached_property
+    def lit_columns(self) -> LitColumns | None:
+        """The training features sorted by how often a column is lit, found once; None where that would not help.
+
+        Examples
+        --------
+        >>> data = from_arrays(np.eye(20, 40), np.arange(20) % 3)  # columns 18 to 39 are dark in all that trains
+        >>> data.lit_columns.lit, data.lit_columns.features.shape
+        (18, (18, 40))
+        """
+        return lit_columns(self.train.features, self.preprocessing)
 
     @property
     def classes(self) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -170,6 +169,8 @@ def check_sum(folder: Path, path: Path, array: NDArray[Any], sums: dict[str, str
     Traceback (most recent call last):
     glassnet.errors.DataError: a/b.gz does not have the SHA-256 sum that SHA256SUMS lists; get the file again
     """
+    import hashlib  # not needed where data come from the cache
+
     name = path.relative_to(folder).as_posix()
     listed = {sums[known] for known in (name, name.removesuffix(".gz")) if known in sums}
     if not listed or idx_sha256(array) in listed:

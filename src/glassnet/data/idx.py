@@ -12,7 +12,6 @@ format".
 from __future__ import annotations
 
 import gzip
-import hashlib
 import math
 import os
 import struct
@@ -248,6 +247,8 @@ def idx_sha256(array: NDArray[Any]) -> str:
     >>> idx_sha256(np.array([5, 0, 4], np.uint8))[:16]
     'd229e0bc81fa2cb9'
     """
+    import hashlib  # not needed where data come from the cache
+
     digest = hashlib.sha256(idx_header(array))
     digest.update(_big_endian(array))
     return digest.hexdigest()

@@ -126,15 +126,50 @@ class Preprocessing:
                 f"out of shape {out.shape} and {out.dtype} cannot take features of shape {raw.shape} as "
                 f"{dtype}; give a C-contiguous array of that shape and type"
             )
-        np.multiply(raw, self.scale, out=out, dtype=dtype, casting="same_kind")  # u = scale * raw
+        return self.into(out, raw)
+
+    def into(self, out: NDArray[Any], raw: NDArray[Any]) -> NDArray[Any]:
+        """Compute x as `apply` does, into `out`, without its checks: what a training step calls.
+
+        Parameters
+        ----------
+        out : numpy.ndarray, shape (N, ...)
+            C-contiguous, float32 or float64.
+        raw : numpy.ndarray, shape (N, ...)
+            Features of real numbers; where `keeps_zeros`, those of some columns will do.
+
+        Returns
+        -------
+        numpy.ndarray, shape (N, ...)
+            `out`.
+
+        Examples
+        --------
+        >>> Preprocessing(scale=0.5).into(np.empty((1, 2)), np.array([[3, 5]]))
+        array([[1.5, 2.5]])
+        """
+        np.copyto(out, raw, casting="same_kind")  # in two passes, since one that converts as well takes longer
+        if self.scale != 1.0:
+            out *= self.scale  # u = scale * raw
         if self.invert:
             np.subtract(1.0, out, out=out)  # u = 1 - u
         if isinstance(self.mean, tuple):
             flat = out.reshape(len(out), len(self.mean))  # (N, K), a view
-            flat -= np.array(self.mean, dtype)  # x = u - mean
+            flat -= np.array(self.mean, out.dtype)  # x = u - mean
         elif self.mean:
             out -= self.mean  # x = u - mean
         return out
+
+    @property
+    def keeps_zeros(self) -> bool:
+        """Whether a raw zero is a zero for the network: nothing is inverted or centred.
+
+        Examples
+        --------
+        >>> Preprocessing(scale=1 / 255).keeps_zeros, Preprocessing(invert=True).keeps_zeros
+        (True, False)
+        """
+        return not self.invert and not self.mean
 
     def check_features(self, input_shape: tuple[int, ...]) -> None:
         """Refuse samples of a shape that does not fit the mean.

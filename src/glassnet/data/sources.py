@@ -12,11 +12,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from glassnet.data.cache import cached
 from glassnet.data.checks import MOST_CLASSES
 from glassnet.data.csv import read_table
 from glassnet.data.dataset import DataSet, from_arrays
 from glassnet.data.files import PathLike
-from glassnet.data.folder import check_sum, find_idx_files, read_sums
+from glassnet.data.folder import SUMS, check_sum, find_idx_files, read_sums
 from glassnet.data.idx import header_size, read_idx
 from glassnet.data.preprocessing import Preprocessing
 from glassnet.errors import ConfigError, DataError, MissingFileError
@@ -49,7 +50,8 @@ def load(
     """Load labelled samples: embedded MNIST, a folder of IDX files, or two CSV files.
 
     A folder may spell the names of its four files in every usual way (see `glassnet.data.folder`); when it
-    has a file ``SHA256SUMS``, as the embedded MNIST has, the files that it lists are checked against it. CSV
+    has a file ``SHA256SUMS``, as the embedded MNIST has, the files that it lists are checked against it. What was
+    compressed is kept decoded in the user's cache folder (see `glassnet.data.cache`) until its files change. CSV
     files hold a label and the values of one sample on each line (see `read_csv`); 784 values become a picture
     of 28 x 28.
 
@@ -161,11 +163,18 @@ def _as_path(source: object) -> Path:
 
 
 def _read_folder(folder: Path) -> tuple[_Split, _Split]:
-    files, sums = find_idx_files(folder), read_sums(folder)
-    arrays = {}
-    for role, path in files.items():
-        arrays[role] = read_idx(path)
-        check_sum(folder, path, arrays[role], sums)
+    files = find_idx_files(folder)
+
+    def decode() -> dict[str, NDArray[Any]]:
+        sums, arrays = read_sums(folder), {}
+        for role, path in files.items():
+            arrays[role] = read_idx(path)
+            check_sum(folder, path, arrays[role], sums)
+        return arrays
+
+    packed = any(path.suffix.lower() == ".gz" for path in files.values())  # plain files are as quick as the cache
+    listed = [folder / SUMS] if (folder / SUMS).exists() else []
+    arrays = cached([*files.values(), *listed], decode) if packed else decode()
     train, test = (
         _idx_split(files[images], arrays[images], files[labels], arrays[labels])
         for images, labels in (("train-images", "train-labels"), ("t10k-images", "t10k-labels"))

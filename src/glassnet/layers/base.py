@@ -23,11 +23,13 @@ class Buffer:
     shape : whole shape, the batch included wherever the layer wants it
     dtype : None is the network's
     over : "x" or "dy": the layer can also work in place, over its input or over dL/dy; the workspace decides
+    fill : what it holds from the beginning, and for ever: nobody writes into it
     """
 
     shape: Shape
     dtype: Any = None
     over: Literal["x", "dy"] | None = None
+    fill: float | None = None
 
 
 class LayerSpace(Views):
@@ -56,6 +58,8 @@ class Layer:
     """backward reads x, so this layer's own output may not lie over it."""
     couples_samples: ClassVar[bool] = False
     """A sample's output depends on the others of its batch, so a batch can not be cut into parts."""
+    uses_randomness: ClassVar[bool] = False
+    """It draws numbers by the place of a sample in its batch, so samples must keep their places."""
 
     def output_shape(self, in_shape: Shape) -> Shape:
         """Return the shape of one sample's output; raise ConfigError where the input does not fit."""

@@ -62,6 +62,9 @@ class Dense(Layer):
     -----
     W is (I, O), as in Keras; PyTorch's ``nn.Linear`` keeps it transposed.
 
+    An x of fewer columns than W has rows, (N, k), stands for one whose other columns are zero. These add nothing to y;
+    their rows of dL/dW, which are zero, are left to whoever handed x in. See `glassnet.data.columns`.
+
     Examples
     --------
     >>> Dense(100).output_shape((784,))
@@ -101,22 +104,23 @@ class Dense(Layer):
         }
 
     def buffers(self, in_shape: Shape, n: int, train: bool) -> dict[str, Buffer]:
-        """Return y (N, O) and dx (N, I)."""
-        return {"y": Buffer((n, self.units)), "dx": Buffer((n, *in_shape))}
+        """Return y (N, O), dx (N, I) and N ones."""
+        forward = {"y": Buffer((n, self.units))}
+        return forward | {"dx": Buffer((n, *in_shape)), "ones": Buffer((n,), fill=1.0)} if train else forward
 
     def forward(self, p: Views, x: Array, ws: LayerSpace) -> Array:
         """y = x W + b."""
-        y: Array = np.dot(x, p.W, out=ws.y)  # (N,I)(I,O) -> (N,O)   x W
-        y += p.b  #                                           x W + b
+        y: Array = np.dot(x, p.W[: x.shape[1]], out=ws.y)  # (N,I)(I,O) -> (N,O)   x W
+        y += p.b[np.newaxis]  # (O,) -> (1,O)                               x W + b
         return y
 
     def backward(self, p: Views, g: Views, dy: Array, ws: LayerSpace) -> Array | None:
         """dL/dW = x^T dy, dL/db = sum_n dy_n, dL/dx = dy W^T."""
-        np.dot(ws.x.T, dy, out=g.W)  # (I,N)(N,O) -> (I,O)    dL/dW = x^T dy
-        np.add.reduce(dy, axis=0, out=g.b)  # -> (O,)         dL/db = sum_n dy_n
+        np.dot(ws.x.T, dy, out=g.W[: ws.x.shape[1]])  # (I,N)(N,O) -> (I,O)    dL/dW = x^T dy
+        np.dot(ws.ones, dy, out=g.b)  # (N,)(N,O) -> (O,)                      dL/db = sum_n dy_n, by BLAS
         if not ws.needs_dx:
             return None
-        dx: Array = np.dot(dy, p.W.T, out=ws.dx)  # (N,O)(O,I) -> (N,I)   dL/dx = dy W^T
+        dx: Array = np.dot(dy, p.W.T, out=ws.dx)  # (N,O)(O,I) -> (N,I)        dL/dx = dy W^T
         return dx
 
 
@@ -152,6 +156,8 @@ class Dropout(Layer):
     """
 
     rate: float = 0.5
+
+    uses_randomness = True
 
     def __post_init__(self) -> None:
         check_number("Dropout: rate", self.rate, least=0, below=1)

@@ -6,7 +6,8 @@ one, and `save` writes it. All share one calm style, see `plots.style`.
 - `learning_curve`, `compare`, `learning_rate_range`: numbers over epochs, of several runs, over learning rates;
 - `confusion`, `mistakes`: what is taken for what, and which samples were misread most surely;
 - `weights`: what each unit of the first layer looks for;
-- `figures_of`: those of these that a model and its test samples can have, and `FIGURES`: the files they are kept in.
+- `figures_of`: those of these that a model and its test samples can have, and `FIGURES`: the files they are kept in;
+- `figure_makers`, `save_all`: the same, made when they are called for, and written on two cores.
 """
 
 from glassnet.plots.curves import (
@@ -19,9 +20,10 @@ from glassnet.plots.curves import (
     learning_rate_range_figure,
 )
 from glassnet.plots.pictures import mistakes, mistakes_figure, picture_shape, weights, weights_figure
-from glassnet.plots.results import FIGURES, figures_of, first_weights
+from glassnet.plots.results import FIGURES, figure_makers, figures_of, first_weights
 from glassnet.plots.style import save
 from glassnet.plots.tables import confusion, confusion_figure
+from glassnet.plots.together import save_all
 
 __all__ = [
     "FIGURES",
@@ -31,6 +33,7 @@ __all__ = [
     "confusion",
     "confusion_figure",
     "draw_column",
+    "figure_makers",
     "figures_of",
     "first_weights",
     "learning_curve",
@@ -40,6 +43,7 @@ __all__ = [
     "mistakes_figure",
     "picture_shape",
     "save",
+    "save_all",
     "weights",
     "weights_figure",
 ]

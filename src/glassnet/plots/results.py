@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,18 +57,28 @@ def figures_of(
     >>> [name for name, figure in figures_of(model, data.train)]
     ['confusion', 'mistakes', 'weights']
     """
+    for name, make in figure_makers(model, samples, outputs, title).items():
+        yield name, make()
+
+
+def figure_makers(
+    model: Model, samples: Samples | None = None, outputs: NDArray[Any] | None = None, title: str = ""
+) -> dict[str, Callable[[], Figure]]:
+    """Return what makes each of the figures of `figures_of`, by its name; the outputs are computed before."""
+    makers: dict[str, Callable[[], Figure]] = {}
     names = model.class_names
     if samples is not None and len(samples) and names is not None and 2 <= len(names) <= MOST_CLASSES:
         labels = _labels(samples.targets) if model.task == "classification" else None
         if labels is not None:
             outputs = model.outputs(samples.features) if outputs is None else outputs
             matrix = confusion_matrix(labels, predicted_class(outputs), len(names))
-            yield "confusion", confusion_figure(matrix, names, title)
+            makers["confusion"] = partial(confusion_figure, matrix, names, title)
             if picture_shape(samples.features.shape[1:]) and isinstance(model.network.layers[-1], Sigmoid | Softmax):
-                yield "mistakes", mistakes_figure(samples.features, labels, outputs, names, title)
+                makers["mistakes"] = partial(mistakes_figure, samples.features, labels, outputs, names, title)
     shape, W = picture_shape(model.network.input_shape), first_weights(model.network)
     if shape is not None and W is not None:
-        yield "weights", weights_figure(W, shape, title)
+        makers["weights"] = partial(weights_figure, W, shape, title)
+    return makers
 
 
 def first_weights(network: Network) -> NDArray[Any] | None:

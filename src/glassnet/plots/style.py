@@ -10,7 +10,8 @@ import os
 import textwrap
 import unicodedata
 import warnings
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from glassnet.files import whole_file
 
@@ -109,9 +110,27 @@ def percent(share: float) -> str:
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure in the format of the path's ending, whole or not at all."""
-    options: dict[str, Any] = {}
-    if os.fspath(path).lower().endswith(".png"):
-        options["pil_kwargs"] = {"compress_level": 4}  # half the time for a tenth more bytes
     with whole_file(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name in another script is drawn as boxes
-        figure.savefig(temporary, **options)
+        if os.fspath(path).lower().endswith(".png"):
+            _save_png(figure, temporary)
+        else:
+            figure.savefig(temporary)
+
+
+def _save_png(figure: Figure, path: Path) -> None:
+    """Draw and write; `Figure.savefig` would draw everything twice, once to lay it out, and write an alpha channel."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    shown = figure.canvas
+    try:
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+        picture = Image.frombytes("RGBA", canvas.get_width_height(), pixels)
+    finally:
+        figure.set_canvas(shown)
+    if picture.getchannel("A").getextrema() == (255, 255):
+        picture = picture.convert("RGB")
+    picture.save(path, compress_level=1, dpi=(figure.dpi, figure.dpi))  # half the time, not more bytes than with alpha

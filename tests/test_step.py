@@ -1,0 +1,477 @@
+"""Steps: every path to a gradient leads to the same one, that of the plain form in float64."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import tracemalloc
+from multiprocessing import active_children
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from glassnet import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    DataSet,
+    Dense,
+    Dropout,
+    Flatten,
+    HeNormal,
+    Layer,
+    Listener,
+    Momentum,
+    Muon,
+    Network,
+    Preprocessing,
+    ReduceOnPlateau,
+    ReLU,
+    ScheduleFreeAdamW,
+    Sigmoid,
+    Softmax,
+    Training,
+    fit,
+    from_arrays,
+)
+from glassnet.data.columns import lit_columns
+from glassnet.errors import ConfigError, DivergedError, WorkerDiedError
+from glassnet.optimizer import Optimizer
+from glassnet.step import MOST_BLOCK, Plan
+from glassnet.training import EpochEnd, Event, Steps, worker_count
+
+Vector = NDArray[Any]
+
+H, W, CLASSES = 6, 5, 4
+DARK = 8  # columns that no sample lights
+
+
+def pictures(n: int, seed: int = 0) -> DataSet:
+    """Pictures of which most pixels are dark, some in all of them, with weights."""
+    rng = np.random.default_rng(seed)
+    often = rng.permutation(np.r_[np.zeros(DARK), np.linspace(0.02, 0.6, H * W - DARK)])
+    features = (rng.integers(1, 256, (n, H * W)) * (rng.random((n, H * W)) < often)).astype(np.uint8)
+    return from_arrays(
+        features.reshape(n, H, W), rng.integers(0, CLASSES, n), validation=0, weights=rng.uniform(0.5, 2, n)
+    )
+
+
+def net(seed: int = 0, dtype: Any = np.float32, *extra: Any) -> Network:
+    layers = [Flatten(), Dense(16, HeNormal()), ReLU(), *extra, Dense(8), Sigmoid(), Dense(CLASSES), Softmax()]
+    return Network(layers, (H, W), seed=seed, dtype=dtype)
+
+
+def plain_gradient(network: Network, data: DataSet, rows: Any) -> list[dict[str, Vector]]:
+    """dL/dW and dL/db of each dense layer as the chain rule says, with einsum in float64, and every column."""
+    first, second, third = (
+        {name: array.astype(np.float64) for name, array in vars(network.params[i]).items()} for i in (1, 3, 5)
+    )
+    assert data.train.weights is not None
+    x = data.train.features[rows].reshape(len(rows), -1) / 255
+    weights = data.train.weights[rows]
+    t = np.eye(CLASSES)[data.train.targets[rows]]
+    z1 = np.einsum("ni,io->no", x, first["W"]) + first["b"]
+    assert np.abs(z1).min() > 1e-6  # clear of the kink
+    h1 = np.where(z1 > 0, z1, 0)
+    h2 = 1 / (1 + np.exp(-(np.einsum("ni,io->no", h1, second["W"]) + second["b"])))
+    z3 = np.einsum("ni,io->no", h2, third["W"]) + third["b"]
+    o = np.exp(z3) / np.exp(z3).sum(axis=1, keepdims=True)
+    d3 = (o - t) * weights[:, None] / (len(rows) * data.train.weights.mean())
+    d2 = np.einsum("no,io->ni", d3, third["W"]) * h2 * (1 - h2)
+    d1 = np.einsum("no,io->ni", d2, second["W"]) * (z1 > 0)
+    return [
+        {"W": np.einsum("ni,no->io", a, d), "b": d.sum(axis=0)} for a, d in ((x, d1), (h1, d2), (h2, d3))
+    ]  # fmt: skip
+
+
+def gradient_of(run: Training) -> list[dict[str, Vector]]:
+    """Read the gradient of a batch off one step of gradient descent, in the order of the columns that people see."""
+    before = run.network.theta.astype(np.float64)
+    run.max_steps = 1
+    for _ in run.events():
+        pass
+    views = run.network.layout.views((before - run.network.theta.astype(np.float64)) / run.optimizer.schedule(0))
+    return [vars(views[i]) for i in (1, 3, 5)]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glassnet.step.LEAST_BLOCK", 40)
+
+
+RATE = 2.0**20  # so large that what was there before the step does not count
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 7, 40, 95, 200, "full"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_path_gives_the_gradient_of_the_plain_form(batch_size: int | str, workers: int, dtype: Any) -> None:
+    data, network = pictures(230, seed=4), net(1, dtype)
+    assert data.lit_columns is not None
+    run = Training(network, data, SGD(RATE), batch_size=batch_size, workers=workers, epochs=1)
+    order = np.arange(230)
+    if batch_size != "full":
+        np.random.default_rng([0, 1, 0]).shuffle(order)
+    rows = order[: 230 if batch_size == "full" else int(batch_size)]
+    wanted = plain_gradient(network, data, rows)
+    found = gradient_of(run)
+    for a, b in zip(wanted, found, strict=True):
+        for name in ("W", "b"):
+            assert np.linalg.norm(a[name] - b[name]) < (1e-5 if dtype is np.float32 else 1e-8) * np.linalg.norm(a[name])
+
+
+def test_the_first_layer_is_frozen_and_its_columns_are_left_out_all_the_same() -> None:
+    data, network = pictures(200), net()
+    before = network.theta.copy()
+    run = Training(network, data, SGD(RATE), batch_size="full", frozen=["dense_1"], epochs=1)
+    wanted = plain_gradient(network, data, np.arange(200))
+    found = gradient_of(run)
+    np.testing.assert_allclose(found[1]["W"], wanted[1]["W"], atol=1e-6)
+    first = network.layout.slots[-1].slice
+    np.testing.assert_array_equal(network.theta[first], before[first])
+
+
+# -------------------------------------------------------------------------------- many steps, with and without tricks
+
+RULES: list[Optimizer] = [
+    SGD(0.5),
+    SGD(0.5, l2=0.01),
+    Momentum(0.05),
+    Momentum(0.05, form="sum"),
+    Adagrad(0.05, initial_accumulator=0.1),
+    Adam(0.01),
+    Adam(0.01, clip_norm=0.05),
+    AdamW(0.01, weight_decay=0.1),
+    ScheduleFreeAdamW(0.01),
+    Muon(0.01),
+]
+
+
+def trained(optimizer: Optimizer, monkeypatch: pytest.MonkeyPatch, tricks: bool, **options: Any) -> Vector:
+    with monkeypatch.context() as patch:
+        if not tricks:
+            patch.setattr("glassnet.training.takes_leading_columns", lambda network: False)
+            patch.setattr("glassnet.step.LEAST_BLOCK", 10_000)
+        network = net(2, np.float64)
+        rule = pickle.loads(pickle.dumps(optimizer))  # noqa: S301
+        fit(network, pictures(150, seed=2), rule, **({"batch_size": 20, "epochs": 2} | options))
+        return network.theta
+
+
+@pytest.mark.parametrize("optimizer", RULES, ids=repr)
+@pytest.mark.parametrize("options", [{}, {"batch_size": 1}, {"batch_size": 100}, {"workers": 2}], ids=str)
+def test_training_ends_where_it_does_without_leaving_anything_out(
+    optimizer: Optimizer, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = trained(optimizer, monkeypatch, True, **options)
+    wanted = trained(optimizer, monkeypatch, False, **{name: options[name] for name in options if name != "workers"})
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9)
+    assert not np.array_equal(found, net(2, np.float64).theta)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_runs_repeat_bit_for_bit(workers: int) -> None:
+    networks = [net(), net()]
+    for network in networks:
+        fit(network, pictures(150), Adam(0.01), batch_size=50, epochs=3, workers=workers)
+    assert networks[0].theta.tobytes() == networks[1].theta.tobytes()
+
+
+def test_masks_do_not_depend_on_blocks_and_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    thetas = []
+    for block, workers in ((1000, 1), (7, 1), (1000, 3), (5, 2)):
+        monkeypatch.setattr("glassnet.step.LEAST_BLOCK", block)
+        network = net(0, np.float64, Dropout(0.5))
+        fit(network, pictures(90), SGD(0.5), batch_size=60, epochs=2, workers=workers)
+        thetas.append(network.theta)
+    for theta in thetas[1:]:
+        np.testing.assert_allclose(theta, thetas[0], rtol=0, atol=1e-12)
+
+
+def test_more_workers_than_samples_in_the_last_batch() -> None:
+    alone, many = net(0, np.float64), net(0, np.float64)
+    fit(alone, pictures(41), SGD(0.5), batch_size=20, epochs=2)
+    result = fit(many, pictures(41), SGD(0.5), batch_size=20, epochs=2, workers=4)
+    np.testing.assert_allclose(many.theta, alone.theta, rtol=0, atol=1e-12)
+    assert (result.steps, result.samples) == (6, 82)
+
+
+def test_what_workers_report_is_what_one_reports() -> None:
+    rows = []
+    for workers in (1, 3):
+        data = pictures(120)
+        result = fit(net(0, np.float64), data, Adam(0.01), batch_size=30, epochs=3, workers=workers)
+        rows.append([result.history[name] for name in ("train_loss", "train_accuracy", "learning_rate", "step")])
+    np.testing.assert_allclose(rows[1], rows[0], rtol=1e-12)
+
+
+def test_the_state_of_the_optimizer_is_whole_again_after_workers() -> None:
+    alone, shared = Adam(0.01), Adam(0.01)
+    for optimizer, workers in ((alone, 1), (shared, 2)):
+        fit(net(0, np.float64), pictures(100), optimizer, batch_size=50, epochs=2, workers=workers)
+    assert shared.steps == alone.steps == 4
+    for name, moment in alone.moments().items():
+        np.testing.assert_allclose(shared.moments()[name], moment, rtol=0, atol=1e-12)
+
+
+# ------------------------------------------------------------------------------------------ what a plan makes of it
+
+
+def plan_of(data: DataSet, optimizer: Optimizer, **options: Any) -> Plan:
+    return Training(net(), data, optimizer, batch_size=10, epochs=1, **options).plan
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "left_out"),
+    [(Adam(), DARK), (SGD(), DARK), (AdamW(), 0), (Adam(l2=0.1), 0), (Muon(), 0), (ScheduleFreeAdamW(), DARK)],
+    ids=repr,
+)
+def test_weights_of_columns_that_are_always_dark_are_left_alone_where_nothing_moves_them(
+    optimizer: Optimizer, left_out: int
+) -> None:
+    data = pictures(400)
+    assert data.lit_columns is not None
+    assert data.lit_columns.lit == H * W - DARK
+    span = plan_of(data, optimizer).span
+    assert (span.start, span.stop) == (0, net().layout.size - left_out * 16)
+
+
+def test_columns_are_not_looked_for_where_it_does_not_pay() -> None:
+    data = pictures(100)
+    assert plan_of(data, SGD(), max_steps=9).columns is None  # less than an epoch
+    assert plan_of(data, SGD(), max_steps=10).columns is data.lit_columns
+    behind = Network([Flatten(), Dropout(0.1), Dense(CLASSES), Softmax()], (H, W))
+    assert Training(behind, data, epochs=1).plan.columns is None
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), Muon()], ids=repr)
+@pytest.mark.parametrize("workers", [1, 2, 3, 5])
+def test_slices_cover_all_that_is_trained_once(optimizer: Optimizer, workers: int) -> None:
+    plan = plan_of(pictures(100), optimizer)
+    slices = plan.slices(workers)
+    assert [part.start for part in slices] == [0, *(part.stop for part in slices[:-1])]
+    assert slices[-1].stop == plan.span.stop - plan.span.start
+    if not optimizer.entrywise:
+        starts = {part.start for part in plan.parts} | {slices[-1].stop}
+        assert {part.start for part in slices} <= starts  # no matrix is cut
+
+
+def test_a_block_has_more_samples_where_there_are_more_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glassnet.step.LEAST_BLOCK", 250)
+    assert plan_of(pictures(100), SGD()).block == 250
+    wide = Network([Flatten(), Dense(100_000), Softmax()], (H, W))
+    data = from_arrays(np.zeros((5, H, W), np.uint8), np.arange(5) % 2, class_names=[str(i) for i in range(100_000)])
+    assert Training(wide, data).plan.block == MOST_BLOCK
+
+
+# ---------------------------------------------------------------------------------------------------- lit columns
+
+
+def test_columns_in_the_order_of_how_often_they_are_lit() -> None:
+    features = np.array([[0, 9, 0, 1, 0], [0, 9, 0, 0, 0], [0, 9, 3, 2, 0], [0, 0, 0, 5, 0]], np.uint8)
+    columns = lit_columns(features, Preprocessing(1 / 255))
+    assert columns is not None
+    assert columns.order.tolist() == [1, 3, 2, 0, 4]  # 3, 3, 1, 0 and 0 times; the first of equals comes first
+    np.testing.assert_array_equal(columns.features, features[:, columns.order])
+    assert columns.reach.tolist() == [2, 1, 3, 2]
+    assert columns.lit == 3
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+@pytest.mark.parametrize("width", [1, 3, 8, 30])
+def test_nothing_is_lit_after_the_reach(dtype: Any, width: int) -> None:
+    rng = np.random.default_rng(width)
+    features = (rng.integers(0, 100, (777, width)) * (rng.random((777, width)) < 0.1)).astype(dtype)
+    features[5] = 0
+    columns = lit_columns(features, Preprocessing())
+    if columns is None:
+        assert width * np.dtype(dtype).itemsize <= 8  # all in one word
+        return
+    for row, reach in zip(columns.features, columns.reach, strict=True):
+        assert not row[reach:].any()
+    last = np.array([max(np.flatnonzero(row), default=0) + 1 for row in columns.features])
+    assert (columns.reach - last < 8).all()  # and little further than it must be: what lies in one word of eight bytes
+    assert columns.lit == columns.reach.max()
+
+
+@pytest.mark.parametrize(
+    ("features", "preprocessing"),
+    [
+        (np.eye(20), Preprocessing(invert=True)),
+        (np.eye(20), Preprocessing(mean=0.1)),
+        (np.eye(20), Preprocessing(mean=(0.1,) * 20)),
+        (np.ones((20, 20)), Preprocessing()),
+        (np.r_[np.eye(20), np.ones((400, 20))], Preprocessing()),
+    ],
+    ids=["inverted", "centred", "centred each", "dense", "dense but for a few"],
+)
+def test_dense_data_stay_as_they_are(features: Vector, preprocessing: Preprocessing) -> None:
+    assert lit_columns(features, preprocessing) is None
+
+
+# -------------------------------------------------------------------------------------------------- what it allocates
+
+
+@pytest.mark.parametrize("batch_size", [1, 100, 1000, "full"])
+def test_no_step_allocates_more_than_64_kilobytes(batch_size: int | str) -> None:
+    rng = np.random.default_rng(0)
+    features = (rng.integers(0, 256, (3000, 28, 28)) * (rng.random((3000, 28, 28)) < 0.2)).astype(np.uint8)
+    data = from_arrays(features, rng.integers(0, 10, 3000), validation=0)
+    network = Network([Flatten(), Dense(100), ReLU(), Dense(10), Softmax()], (28, 28))
+    stepper = Training(network, data, Adam(), batch_size=batch_size, epochs=50).plan.alone()
+    stepper.fetch(network)
+    stepper.take(3)
+    stepper.go_to(0, 0, 3)
+    tracemalloc.start()
+    try:
+        stepper.take(3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 * 1024
+
+
+# ------------------------------------------------------------------------------------------------ workers that go wrong
+
+
+class KillWorker(Listener):
+    """Ends a worker by force after some events, and keeps what was learnt until then."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+        self.theta: Vector = np.empty(0)
+        self.killed = 0.0
+
+    def notify(self, event: Event, run: Training) -> None:
+        if isinstance(event, Steps):
+            self.after -= 1
+            if self.after == 0:
+                run.publish()
+                self.theta = run.network.theta.copy()
+                (child,) = active_children()
+                assert child.pid is not None
+                os.kill(child.pid, signal.SIGKILL)
+                self.killed = perf_counter()
+
+
+def test_a_worker_that_dies_ends_the_run_with_what_was_learnt() -> None:
+    network, killer = net(), KillWorker(after=30)
+    optimizer = Adam(0.01)
+    with pytest.raises(WorkerDiedError, match="worker 1"):
+        fit(network, pictures(400), optimizer, batch_size=200, epochs=10_000, workers=2, listeners=[killer])
+    assert perf_counter() - killer.killed < 1
+    assert not active_children()
+    assert np.abs(killer.theta - net().theta).max() > 0.01
+    np.testing.assert_allclose(network.theta, killer.theta, rtol=0, atol=0.05)  # of one more step in part, at most
+    assert optimizer.steps >= 30
+
+
+def test_workers_end_with_whatever_ends_the_run() -> None:
+    class Stumble(Listener):
+        def notify(self, event: Event, run: Training) -> None:
+            if isinstance(event, Steps):
+                assert len(active_children()) == 2
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(net(), pictures(90), epochs=2, batch_size=30, workers=3, listeners=[Stumble()])
+    assert not active_children()
+
+
+def explodes(step: int) -> float:
+    return 0.1 if step < 5 else 1e39
+
+
+def test_a_bad_number_is_found_with_workers_too() -> None:
+    networks = [net(), net()]
+    sentences = []
+    for network, workers in zip(networks, (1, 2), strict=True):
+        with pytest.raises(DivergedError) as caught:
+            fit(network, pictures(90), SGD(explodes), batch_size=30, epochs=3, workers=workers)
+        sentences.append(str(caught.value))
+    assert sentences[0] == sentences[1]
+    assert "training diverged at step 6 (epoch 2)" in sentences[0]
+    assert np.isfinite(networks[1].theta).all()
+
+
+def test_the_rate_that_a_listener_lowers_reaches_the_workers() -> None:
+    thetas = []
+    for workers in (1, 2):
+        network = net(0, np.float64)
+        reduce = ReduceOnPlateau("train_loss", factor=0.1, patience=1, min_delta=10.0)
+        fit(network, pictures(90), SGD(0.1), batch_size=30, epochs=5, workers=workers, listeners=[reduce])
+        thetas.append(network.theta)
+        assert reduce.scale < 0.1
+    np.testing.assert_allclose(thetas[1], thetas[0], rtol=0, atol=1e-12)
+
+
+def test_between_the_ends_of_two_epochs_the_network_is_up_to_date_when_asked() -> None:
+    network, seen = net(0, np.float64), []
+
+    class Ask(Listener):
+        def notify(self, event: Event, run: Training) -> None:
+            if isinstance(event, Steps) and run.step == 20:
+                seen.append(network.theta.copy())
+                run.publish()
+                seen.append(network.theta.copy())
+
+    fit(network, pictures(500), SGD(0.5), batch_size=10, epochs=1, listeners=[Ask()])
+    stopped = net(0, np.float64)
+    fit(stopped, pictures(500), SGD(0.5), batch_size=10, epochs=1, max_steps=20)
+    np.testing.assert_array_equal(seen[0], net(0, np.float64).theta)
+    np.testing.assert_allclose(seen[1], stopped.theta, rtol=0, atol=1e-12)
+
+
+class Coupled(Layer):
+    """Looks at all samples at once, as batch normalization does."""
+
+    couples_samples = True
+
+
+def test_layers_that_couple_samples_refuse_workers_and_blocks() -> None:
+    network = Network([Flatten(), Coupled(), Dense(CLASSES), Softmax()], (H, W))
+    assert Training(network, pictures(500), batch_size="full").plan.block is None
+    with pytest.raises(ConfigError, match=r"coupled_1 needs all samples of a batch at once, .* set workers to 1"):
+        Training(network, pictures(50), workers=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"workers": 0}, "workers must be a whole number of at least 1"),
+        ({"workers": 2.5}, "workers"),
+        ({"threads": 0}, "threads must be a whole number of at least 1"),
+        ({"workers": 2, "threads": 2}, "each of 2 workers has one BLAS thread"),
+    ],
+)
+def test_numbers_of_workers_and_threads_that_are_none(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        Training(net(), pictures(50), **options)
+
+
+@pytest.mark.parametrize(
+    ("cores", "batch", "parameters", "wanted"),
+    [(2, 100, 89_610, 2), (64, 60_000, 10**7, 2), (2, 99, 89_610, 1), (1, 100, 89_610, 1), (2, 100, 7_850, 1)],
+)
+def test_how_many_workers_are_of_use(cores: int, batch: int, parameters: int, wanted: int) -> None:
+    assert worker_count(cores, batch, parameters) == wanted
+
+
+def test_small_batches_take_one_thread_and_the_others_what_they_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    class Ask(Listener):
+        def notify(self, event: Event, run: Training) -> None:
+            if isinstance(event, EpochEnd):
+                seen.append(max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"))
+
+    with threadpool_limits(2, user_api="blas"):
+        for options in ({"batch_size": 200}, {"batch_size": 201}, {"batch_size": 201, "threads": 1}):
+            fit(net(), pictures(300), epochs=1, listeners=[Ask()], **options)  # type: ignore[arg-type]
+    assert seen == [1, 2, 1]
