@@ -210,7 +210,7 @@ def test_debug_shows_the_traceback(glassnet: Glassnet) -> None:
         ([{"hidden": (30,)}, {"hidden": (100, 50)}, {"hidden": ()}], ["hidden 30", "hidden 100-50", "hidden unset"]),
         ([{"activation": "tanh", "seed": 1}, {"activation": "tanh", "seed": 2}], ["seed 1", "seed 2"]),
         ([{"shuffle": True}, {"shuffle": False}], ["shuffle", "no shuffle"]),
-        ([{"max_steps": 5}, {"epochs": 6}], ["max steps 5", "max steps unset"]),
+        ([{"max_steps": 5}, {"epochs": 5}], ["max steps 5", "max steps unset"]),
         ([{"seed": 1}, {"seed": 1}], ["run 0", "run 1"]),
         ([{"seed": 1, "epochs": 3, "batch_size": 7, "hidden": (8,)}, {"seed": 2, "epochs": 4}], ["run 0", "run 1"]),
     ],

@@ -413,7 +413,7 @@ def test_settings_of_other_optimizers_are_refused(optimizer: str, setting: str) 
         ({"reduce_on_plateau": 2, "validate": False}, "nothing is validated in this run"),
         ({"frozen": ("dense_9",)}, "dense_1, dense_2, dense_3"),
         ({"class_weights": (1.0, 2.0)}, "class"),
-        ({"schedule": "cosine", "warmup": 500}, "a warm-up of 500 steps leaves nothing of a run of 6: take fewer"),
+        ({"schedule": "cosine", "warmup": 500}, "a warm-up of 500 steps leaves nothing of a run of 5: take fewer"),
     ],
 )
 def test_a_run_that_makes_no_sense_is_refused(digits: DataSet, values: dict[str, Any], sentence: str) -> None:

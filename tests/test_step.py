@@ -416,14 +416,14 @@ def test_between_the_ends_of_two_epochs_the_network_is_up_to_date_when_asked() -
 
     class Ask(Listener):
         def notify(self, event: Event, run: Training) -> None:
-            if isinstance(event, Steps) and run.step == 20:
+            if isinstance(event, Steps) and run.step == 100:
                 seen.append(network.theta.copy())
                 run.publish()
                 seen.append(network.theta.copy())
 
-    fit(network, pictures(500), SGD(0.5), batch_size=10, epochs=1, listeners=[Ask()])
+    fit(network, pictures(1500), SGD(0.5), batch_size=10, epochs=1, listeners=[Ask()])
     stopped = net(0, np.float64)
-    fit(stopped, pictures(500), SGD(0.5), batch_size=10, epochs=1, max_steps=20)
+    fit(stopped, pictures(1500), SGD(0.5), batch_size=10, epochs=1, max_steps=100)
     np.testing.assert_array_equal(seen[0], net(0, np.float64).theta)
     np.testing.assert_allclose(seen[1], stopped.theta, rtol=0, atol=1e-12)
 

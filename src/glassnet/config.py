@@ -194,7 +194,7 @@ class RunConfig:
     warmup: int | None = None
     reduce_on_plateau: int | None = None
     batch_size: int | str = 100
-    epochs: int = 6
+    epochs: int = 5
     max_steps: int | None = None
     shuffle: bool = True
     seed: int = 0

@@ -30,6 +30,10 @@ Vector: TypeAlias = npt.NDArray[np.floating[Any]]
 """A flat vector, (P,), of float32 or float64."""
 
 
+FLUSH_EVERY = 64
+"""Steps between two times at which numbers of the state that are nearly zero become zero, see `Optimizer._flush`."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One array that lies in theta, and how it is to be treated.
@@ -105,7 +109,8 @@ class Optimizer(ABC):
     zero_gradient_is_noop : bool
         True where a gradient of zero leaves parameter and state alone, so that the step may skip it.
     entrywise : bool
-        True where the rule never mixes one parameter with another.
+        True where the rule never mixes one parameter with another, and a parameter whose gradients have all been zero
+        stays as it is: training then leaves such parameters out.
     total : callable
         What makes of the square sum of g that of the whole gradient, for `clip_norm`, where this instance owns a
         slice of the parameters and others the rest. By default there is no rest.
@@ -308,6 +313,15 @@ class Optimizer(ABC):
         if self.weight_decay:
             self.decay(theta, learning_rate)
         self.rule(theta, grad, *vectors, learning_rate)
+        if self.steps % FLUSH_EVERY == 0:
+            self._flush(vectors)
+
+    def _flush(self, vectors: tuple[Vector, ...]) -> None:
+        """Round off what decayed to below the smallest normal number: on it square roots take twice the time."""
+        tiny = float(np.finfo(self._dtype).tiny / np.finfo(self._dtype).eps)  # whose last digit is that number
+        for row, _ in zip(vectors, self.rows, strict=False):
+            row += tiny
+            row -= tiny
 
     def _refuse(self, theta: Vector, grad: Vector) -> None:
         raise ConfigError(

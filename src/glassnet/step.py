@@ -46,7 +46,7 @@ PARAMETERS_A_SAMPLE = 200
 """A block has a sample for so many parameters: adding its gradient to the others' costs little beside computing it."""
 
 
-MOST_STEPS = 200
+MOST_STEPS = 1000
 """Steps that workers take without a new order, at most."""
 
 
@@ -382,9 +382,9 @@ class Stepper:
     def update(self, end: int) -> None:
         """Add up the workers' gradients and step; all of it, or this worker's slice."""
         theta, grad, workers = self._own_theta, self._own_grad, self.workers
-        if workers.size > 1:
-            end = self._end(self.batches.reach(self.epoch, self.number))
         if self._skips:
+            if workers.size > 1:  # to where anybody's gradient reaches
+                end = self._end(self.batches.reach(self.epoch, self.number))
             last = max(end - self._own.start, 0)
             theta, grad = theta[:last], grad[:last]
         if workers.size > 1:

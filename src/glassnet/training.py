@@ -40,7 +40,7 @@ Array = NDArray[Any]
 CHECK_EVERY = 500
 """Steps between two looks whether all parameters are finite (there is one at the end of each epoch, too)."""
 
-SAMPLES_PER_EVENT = 200
+SAMPLES_PER_EVENT = 1000
 """Samples after which the loop reports, unless one batch is more; a stochastic step is at most `step.MOST_STEPS`."""
 
 

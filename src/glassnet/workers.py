@@ -54,7 +54,7 @@ NUMBERS = 16
 NOTE = 8192
 """Bytes for the last words of a worker."""
 
-SPIN = 100e-6
+SPIN = 200e-6
 """Seconds for which a wait keeps its processor: most are shorter, and falling asleep and waking takes 60 microseconds.
 
 After that it naps, so that others can use the processor, the awaited worker among them. (Yielding instead is as fast on

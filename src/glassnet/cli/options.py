@@ -276,7 +276,7 @@ learner = together(
 )
 
 length = together(
-    _training("--epochs", type=click.IntRange(1), default=6, help="Passes over the training data."),
+    _training("--epochs", type=click.IntRange(1), default=5, help="Passes over the training data."),
     _training("--max-steps", type=click.IntRange(1), help="Stop after so many steps."),
     _training(
         "--validate/--no-validation",
