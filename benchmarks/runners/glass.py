@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Generator
 from contextlib import ExitStack, closing
 from typing import Any
@@ -13,7 +12,7 @@ import glassnet as gn
 from glassnet.config import RunConfig
 from glassnet.layers import Dense
 from glassnet.training import Training, blas_threads
-from runners.common import LEARNING_RATES, Cell, HasNoneError, LoopRunner
+from runners.common import LEARNING_RATES, Cell, LoopRunner
 
 EPOCHS = 1_000_000
 """More than anybody waits for."""
@@ -31,8 +30,6 @@ class OneProcess(LoopRunner):
 
     def versions(self) -> dict[str, str]:
         """Return those of glassnet and NumPy."""
-        if self.workers > 1 and not has_workers():
-            raise HasNoneError("this version of glassnet has no workers")
         return {"glassnet": gn.__version__, "numpy": np.__version__}
 
     def prepare(self, cell: Cell) -> None:
@@ -60,7 +57,6 @@ class OneProcess(LoopRunner):
             learning_rate=LEARNING_RATES[cell.optimizer],
             schedule="constant",
         )
-        options: dict[str, Any] = {"workers": self.workers} if has_workers() else {}
         return Training(
             config.make_network(self.data),
             self.data,
@@ -69,7 +65,7 @@ class OneProcess(LoopRunner):
             batch_size=config.batch_size,
             epochs=epochs,
             validate=False,
-            **options,
+            workers=self.workers,
         )
 
     def train(self, cell: Cell, epochs: int) -> None:
@@ -83,11 +79,6 @@ class TwoWorkers(OneProcess):
 
     title = "glassnet, 2 workers"
     workers = 2
-
-
-def has_workers() -> bool:
-    """Return whether this glassnet trains with several processes."""
-    return "workers" in {field.name for field in dataclasses.fields(Training)}
 
 
 def steps_of(training: Training) -> Generator[int, None, None]:
