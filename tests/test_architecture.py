@@ -58,7 +58,7 @@ PICTURE: dict[str, set[str]] = {
     # training, and what stands on it
     "workers": {"checks", "errors"},
     "step": {"data", "data.batches", "data.columns", "layers", "losses", "model", "network", "optimizer", "params",
-             "workers"},
+             "schedules", "workers"},
     "training": {"checks", "errors", "data", "data.batches", "data.dataset", "diagnosis", "history", "losses",
                  "model", "network", "optim", "optimizer", "params", "step"},
     "listeners": {"checks", "errors", "files", "history", "optimizer", "schedules", "training"},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import os
-import pickle
 import signal
+import threading
 import tracemalloc
 from multiprocessing import active_children
 from time import perf_counter
@@ -42,7 +44,9 @@ from glassnet import (
 )
 from glassnet.data.columns import lit_columns
 from glassnet.errors import ConfigError, DivergedError, WorkerDiedError
+from glassnet.layers import LayerSpace
 from glassnet.optimizer import Optimizer
+from glassnet.params import Views
 from glassnet.step import MOST_BLOCK, Plan
 from glassnet.training import EpochEnd, Event, Steps, worker_count
 
@@ -159,7 +163,7 @@ def trained(optimizer: Optimizer, monkeypatch: pytest.MonkeyPatch, tricks: bool,
             patch.setattr("glassnet.training.takes_leading_columns", lambda network: False)
             patch.setattr("glassnet.step.LEAST_BLOCK", 10_000)
         network = net(2, np.float64)
-        rule = pickle.loads(pickle.dumps(optimizer))  # noqa: S301
+        rule = copy.deepcopy(optimizer)
         fit(network, pictures(150, seed=2), rule, **({"batch_size": 20, "epochs": 2} | options))
         return network.theta
 
@@ -257,7 +261,7 @@ def test_slices_cover_all_that_is_trained_once(optimizer: Optimizer, workers: in
     slices = plan.slices(workers)
     assert [part.start for part in slices] == [0, *(part.stop for part in slices[:-1])]
     assert slices[-1].stop == plan.span.stop - plan.span.start
-    if not optimizer.entrywise:
+    if optimizer.mixes != "nothing":
         starts = {part.start for part in plan.parts} | {slices[-1].stop}
         assert {part.start for part in slices} <= starts  # no matrix is cut
 
@@ -475,3 +479,140 @@ def test_small_batches_take_one_thread_and_the_others_what_they_had(monkeypatch:
         for options in ({"batch_size": 200}, {"batch_size": 201}, {"batch_size": 201, "threads": 1}):
             fit(net(), pictures(300), epochs=1, listeners=[Ask()], **options)  # type: ignore[arg-type]
     assert seen == [1, 2, 1]
+
+
+class Normalized(Optimizer):
+    """A step of a given length: it needs the whole gradient."""
+
+    def rule(self, theta: Vector, g: Vector, learning_rate: float) -> None:
+        theta -= learning_rate / np.sqrt(g @ g) * g
+
+
+class Noisy(Optimizer):
+    """Moves parameters without any gradient, too."""
+
+    def rule(self, theta: Vector, g: Vector, learning_rate: float) -> None:
+        theta -= learning_rate * (g + 1.0)
+
+
+def test_rules_of_which_nothing_is_known_step_all_parameters_in_one_process() -> None:
+    data, network = pictures(100), net()
+    before = network.theta.copy()
+    fit(network, data, Noisy(0.01), batch_size=50, epochs=1)
+    assert (network.theta != before).all()
+    with pytest.raises(ConfigError, match=r"Normalized may mix all parameters, .* set workers to 1"):
+        Training(net(), data, Normalized(0.1), workers=2)
+
+
+class Twice(Dense):
+    """A dense layer of somebody else, which wants all columns."""
+
+    def forward(self, p: Views, x: Vector, ws: LayerSpace) -> Vector:
+        y: Vector = np.dot(x, 2 * p.W, out=ws.y)
+        return y
+
+
+def test_layers_that_are_made_from_dense_get_all_columns() -> None:
+    network = Network([Flatten(), Twice(CLASSES), Softmax()], (H, W))
+    fit(network, pictures(100), SGD(0.1), epochs=1)
+    assert np.isfinite(network.theta).all()
+
+
+def test_features_that_were_sorted_can_not_be_changed_unnoticed() -> None:
+    data = pictures(100)
+    data.train.features[0] = 1
+    fit(net(), data, SGD(0.1), epochs=1)
+    with pytest.raises(ValueError, match="read-only"):
+        data.train.features[0] = 2
+
+
+@pytest.mark.parametrize("optimizer", [Adam(0.01), ScheduleFreeAdamW(0.01)], ids=repr)
+def test_a_state_that_was_restored_reaches_the_workers(optimizer: Optimizer) -> None:
+    thetas = []
+    for workers in (1, 2):
+        first = copy.deepcopy(optimizer)
+        fit(net(0, np.float64), pictures(100), first, batch_size=50, epochs=2)
+        network = net(1, np.float64)
+        run = Training(network, pictures(100), copy.deepcopy(optimizer), batch_size=50, epochs=2, workers=workers)
+        run.optimizer.restore(first.state())
+        for _ in run.events():
+            pass
+        thetas.append(network.theta)
+    np.testing.assert_allclose(thetas[1], thetas[0], rtol=0, atol=1e-12)
+
+
+def test_blocks_begin_with_the_samples_that_need_most_columns() -> None:
+    plan = plan_of(pictures(500), SGD())
+    batches = dataclasses.replace(plan, batch_size=200).batches()
+    widths = [batch.x.shape[1] for batch in batches.blocks(0, 1)]
+    assert len(widths) == 5
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] > widths[-1] + 5
+    assert batches.reach(0, 1) == widths[0]
+
+
+def test_a_worker_that_dies_over_bad_numbers_leaves_good_ones() -> None:
+    class Spoil(KillWorker):
+        def notify(self, event: Event, run: Training) -> None:
+            super().notify(event, run)
+            if self.after == 0:
+                assert run._stepper is not None
+                run._stepper.network.theta[5] = np.nan
+
+    network = net()
+    with pytest.raises(WorkerDiedError):
+        fit(network, pictures(400), Adam(0.01), batch_size=200, epochs=10_000, workers=2, listeners=[Spoil(after=30)])
+    assert np.isfinite(network.theta).all()
+
+
+def test_a_run_can_be_copied_when_its_workers_are_gone() -> None:
+    run = Training(net(), pictures(100), SGD(0.1), batch_size=50, epochs=1, workers=2)
+    for _ in run.events():
+        pass
+    run.publish()  # nothing more to bring
+    np.testing.assert_array_equal(copy.deepcopy(run).network.theta, run.network.theta)
+
+
+def test_a_schedule_without_a_name_needs_not_be_sent_to_processes_that_are_not_forked() -> None:
+    thetas = []
+    for workers in (1, 2):
+        network, asleep = net(0, np.float64), threading.Event()
+        thread = threading.Thread(target=asleep.wait)
+        thread.start()  # beside another thread nothing is forked
+        try:
+            optimizer = SGD(lambda step: 0.1 / (1 + step))
+            fit(network, pictures(60), optimizer, batch_size=30, epochs=2, workers=workers)
+        finally:
+            asleep.set()
+            thread.join()
+        thetas.append(network.theta)
+    np.testing.assert_allclose(thetas[1], thetas[0], rtol=0, atol=1e-12)
+
+
+def test_what_can_not_be_sent_to_another_process_is_said() -> None:
+    class Local(SGD):
+        """Without a name that another process could find."""
+
+    asleep = threading.Event()
+    thread = threading.Thread(target=asleep.wait)
+    thread.start()
+    try:
+        with pytest.raises(ConfigError, match=r"can not be sent to another process .* set workers to 1"):
+            fit(net(), pictures(60), Local(0.1), batch_size=30, epochs=1, workers=2)
+    finally:
+        asleep.set()
+        thread.join()
+
+
+def test_nothing_bad_is_found_in_memory_that_no_block_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = np.empty
+
+    def poisoned(*args: Any, **options: Any) -> Vector:
+        array: Vector = empty(*args, **options)
+        if array.dtype.kind == "f":
+            array.fill(np.nan)
+        return array
+
+    monkeypatch.setattr(np, "empty", poisoned)
+    with pytest.raises(DivergedError, match=r"at step 6 .*the first bad number was infinity"):
+        fit(net(), pictures(300), SGD(explodes), batch_size=100, epochs=3)

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -477,7 +478,10 @@ class RunConfig:
             return self.workers
         if self.threads is not None:
             return 1
-        return worker_count(_cores(), self._batch(data), self.make_network(data).layout.size)
+        outputs = data.train.targets.shape[1] if data.classes is None else data.classes
+        widths = math.prod(data.input_shape), *self.hidden, outputs
+        parameters = sum((inputs + 1) * units for inputs, units in pairwise(widths))
+        return worker_count(_cores(), self._batch(data), parameters)
 
     def _batch(self, data: DataSet) -> int:
         samples = len(data.train)

@@ -54,7 +54,7 @@ import numpy.typing as npt
 
 from glassnet.checks import check_count, check_number
 from glassnet.errors import ConfigError
-from glassnet.optimizer import Common, Optimizer, Part, Vector
+from glassnet.optimizer import Common, Mixes, Optimizer, Part, Vector
 from glassnet.schedules import Schedule
 
 
@@ -92,6 +92,7 @@ class SGD(Optimizer):
     0.001, Keras's 0.01.
     """
 
+    mixes = "nothing"
     zero_gradient_is_noop = True
 
     def __init__(self, learning_rate: float | Schedule = 0.01, **common: Unpack[Common]) -> None:
@@ -156,6 +157,7 @@ class Momentum(Optimizer):
     PyTorch's with ``dampening=momentum`` is mean but for its first step, where v is g undamped.
     """
 
+    mixes = "nothing"
     rows = ("v",)
     hyperparameters = ("momentum", "form")
 
@@ -244,6 +246,7 @@ class Nesterov(Optimizer):
     classical, PyTorch's is sum.
     """
 
+    mixes = "nothing"
     rows = ("v",)
     scratch = ("s",)
     hyperparameters = ("momentum", "form")
@@ -323,6 +326,7 @@ class Adagrad(Optimizer):
     the root as here. Keras has it inside, sqrt(G + 1e-7), a rate of 0.001 and an initial accumulator of 0.1.
     """
 
+    mixes = "nothing"
     rows = ("G",)
     scratch = ("s",)
     hyperparameters = ("epsilon", "initial_accumulator")
@@ -407,6 +411,7 @@ class RMSprop(Optimizer):
     ``RMSprop(epsilon=1e-7, epsilon_in_root=True)`` here.
     """
 
+    mixes = "nothing"
     rows = ("V",)
     scratch = ("s",)
     hyperparameters = ("rho", "epsilon", "epsilon_in_root")
@@ -495,6 +500,7 @@ class Adadelta(Optimizer):
     Keras does too, with epsilon 1e-7 and a learning rate of 0.001, at which next to nothing is learnt.
     """
 
+    mixes = "nothing"
     rows = ("V", "U")
     scratch = ("s", "r")
     hyperparameters = ("rho", "epsilon")
@@ -535,6 +541,7 @@ class Adadelta(Optimizer):
 class _TwoMoments(Optimizer):
     """What Adam and its relatives share: beta1 for the gradient, beta2 for its square, and epsilon."""
 
+    mixes: ClassVar[Mixes] = "nothing"
     rows: ClassVar[tuple[str, ...]] = ("M", "V")
     hyperparameters: ClassVar[tuple[str, ...]] = ("beta1", "beta2", "epsilon")
 
@@ -1085,6 +1092,7 @@ class Adan(Optimizer):
     1e-8 inside the root. Neither PyTorch nor Keras has it.
     """
 
+    mixes = "nothing"
     rows = ("M", "D", "N", "g_before")
     scratch = ("s",)
     hyperparameters = ("beta1", "beta2", "beta3", "epsilon")
@@ -1187,6 +1195,7 @@ class Lion(Optimizer):
     PyTorch has no Lion.
     """
 
+    mixes = "nothing"
     rows = ("M",)
     scratch = ("s",)
     hyperparameters = ("beta1", "beta2")
@@ -1403,7 +1412,7 @@ class Muon(Adam):
     """
 
     hyperparameters = ("momentum", "nesterov", "ns_steps", "scaling", "beta1", "beta2", "epsilon")
-    entrywise = False
+    mixes: ClassVar[Mixes] = "parts"
 
     def __init__(
         self,

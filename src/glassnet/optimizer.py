@@ -17,7 +17,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias, TypedDict
+from typing import Any, ClassVar, Literal, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ from glassnet.schedules import Constant, Schedule, describe
 Vector: TypeAlias = npt.NDArray[np.floating[Any]]
 """A flat vector, (P,), of float32 or float64."""
 
+
+Mixes: TypeAlias = Literal["all", "parts", "nothing"]
+"""Which parameters a rule mixes with one another, see `Optimizer`."""
 
 FLUSH_EVERY = 64
 """Steps between two times at which numbers of the state that are nearly zero become zero, see `Optimizer._flush`."""
@@ -108,9 +111,10 @@ class Optimizer(ABC):
         Names of the constructor's own arguments, which are attributes of the instance too.
     zero_gradient_is_noop : bool
         True where a gradient of zero leaves parameter and state alone, so that the step may skip it.
-    entrywise : bool
-        True where the rule never mixes one parameter with another, and a parameter whose gradients have all been zero
-        stays as it is: training then leaves such parameters out.
+    mixes : {"all", "parts", "nothing"}
+        Which parameters a step mixes with one another: any, as is assumed of a new rule, which then cannot be shared out
+        among workers; those of the same part; or none, where besides a parameter whose gradients were all zero stays as
+        it is, so that training may leave it out.
     total : callable
         What makes of the square sum of g that of the whole gradient, for `clip_norm`, where this instance owns a
         slice of the parameters and others the rest. By default there is no rest.
@@ -158,7 +162,7 @@ class Optimizer(ABC):
     scalars: ClassVar[dict[str, float]] = {}
     hyperparameters: ClassVar[tuple[str, ...]] = ()
     zero_gradient_is_noop: bool = False
-    entrywise: ClassVar[bool] = True
+    mixes: ClassVar[Mixes] = "all"
 
     def __init__(
         self,

@@ -168,7 +168,7 @@ def find_learning_rate(
     if not lowest < highest:
         raise ConfigError(f"the highest learning rate must be above the lowest, {lowest:g}, not {highest:g}.")
     run = Training(
-        copy.deepcopy(network),
+        network,
         data,
         Adam() if optimizer is None else copy.deepcopy(optimizer),
         loss,

@@ -32,6 +32,7 @@ from glassnet.model import Evaluation, Tally, Task
 from glassnet.network import Network, Workspace
 from glassnet.optimizer import Optimizer, Part
 from glassnet.params import Slot, Views
+from glassnet.schedules import Constant
 from glassnet.workers import Alone, Communicator, Team, Vectors
 
 Array: TypeAlias = NDArray[Any]
@@ -52,8 +53,8 @@ MOST_STEPS = 1000
 
 def takes_leading_columns(network: Network) -> bool:
     """Return whether the network begins with a dense layer, which needs no more columns than are lit."""
-    layer = next((layer for layer in network.layers if not isinstance(layer, Flatten)), None)
-    return isinstance(layer, Dense)
+    layer = next((layer for layer in network.layers if type(layer) is not Flatten), None)
+    return type(layer) is Dense  # one that is made from it may do something else
 
 
 @dataclass
@@ -108,10 +109,16 @@ class Plan:
         if not any(layer.couples_samples for layer in self.network.layers):
             self.block = min(max(layout.size // PARAMETERS_A_SAMPLE, LEAST_BLOCK), MOST_BLOCK)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what other processes need: the schedule is none of it, since worker 0 tells them the rates."""
+        optimizer = copy.copy(self.optimizer)
+        optimizer.schedule = Constant(1.0)
+        return vars(self) | {"optimizer": optimizer}
+
     def _skips_dark(self) -> bool:
         """Say whether weights of columns that are dark in every sample stay as they are, since nothing moves them."""
         optimizer = self.optimizer
-        return optimizer.entrywise and not (optimizer.l2 or optimizer.weight_decay)
+        return optimizer.mixes == "nothing" and not (optimizer.l2 or optimizer.weight_decay)
 
     def batches(self, share: tuple[int, int] = (0, 1)) -> Batches:
         """Return the batches, or the share (rank, size) of a worker in each."""
@@ -134,13 +141,10 @@ class Plan:
         size = self.span.stop - self.span.start
         self.optimizer.allocate(size, self.network.dtype, self.parts, memory)
 
-    def gradients(self, workers: int) -> Array:
-        """Return room for the gradients of so many workers."""
-        return np.zeros((workers, self.network.layout.size), self.network.dtype)
-
     def alone(self) -> Stepper:
         """Return what takes the steps without other workers."""
-        return Stepper(self, Alone(), np.empty_like(self.network.theta), self.gradients(1), self.optimizer)
+        workers = Alone(self.vectors(1))
+        return Stepper(self, workers, workers.share("theta"), workers.share("grads"), self.optimizer)
 
     def optimizer_of(self, workers: Communicator, memory: Array) -> Optimizer:
         """Return a worker's optimizer, for its slice of the parameters, with its state in the memory for all."""
@@ -159,7 +163,7 @@ class Plan:
             "theta": (size, dtype),
             "grads": ((workers, size), dtype),
             "rows": ((len(self.optimizer.rows), self.span.stop - self.span.start), dtype),
-            "rates": (MOST_STEPS, np.float64),
+            "rates": (MOST_STEPS + len(self.optimizer.scalars), np.float64),  # and the scalars of the state
         }
 
     @contextmanager
@@ -168,10 +172,10 @@ class Plan:
         state = self.optimizer.state()
         with Team(workers, work, self, self.vectors(workers)) as team:
             self.allocate(team.share("rows"))
-            stepper = Stepper.of(self, team)
-            team.meet()  # all have allocated their state, which may begin as something else
-            self.optimizer.restore(state)
             try:
+                stepper = Stepper.of(self, team)
+                team.meet()  # all have allocated their state, which may begin as something else
+                self.optimizer.restore(state)
                 yield stepper
             finally:
                 state = self.optimizer.state()
@@ -182,7 +186,7 @@ class Plan:
         """Cut the span of theta into one slice a worker, of about the same length, relative to its start."""
         size = self.span.stop - self.span.start
         cuts = [size * rank // workers for rank in range(workers + 1)]
-        if not self.optimizer.entrywise:
+        if self.optimizer.mixes != "nothing":
             starts = [0, *(part.start for part in self.parts), size]
             cuts = [min(starts, key=lambda start: abs(start - cut)) for cut in cuts]
         return [slice(a, b) for a, b in pairwise(cuts)]
@@ -190,11 +194,12 @@ class Plan:
 
 def _clipped(part: Part, start: int, stop: int) -> Part:
     """Return what of a part lies between `start` and `stop`, relative to `start`: whole rows, or else flat."""
-    a, b = max(part.slice.start, start), max(min(part.slice.stop, stop), start)
+    a = max(part.slice.start, start)
+    b = max(min(part.slice.stop, stop), a)
     shape = part.shape
     if b - a != part.slice.stop - part.slice.start:
         whole_rows = len(shape) == 2 and a == part.slice.start and (b - a) % shape[1] == 0
-        shape = ((b - a) // shape[1], shape[1]) if whole_rows else (max(b - a, 0),)
+        shape = ((b - a) // shape[1], shape[1]) if whole_rows else (b - a,)
     return Part(a - start, shape, part.decays, part.output)
 
 
@@ -245,7 +250,7 @@ class Stepper:
         self._fused = plan.loss.fused_with is not None
         self._grads, self._grad = grads, grads[workers.rank]
         several = self.batches.blocks_of_a_batch > 1
-        self._more = np.empty(network.layout.size if several else 0, network.dtype)
+        self._more = np.zeros(network.layout.size if several else 0, network.dtype)
         self._views = network.layout.views(self._grad)
         self._more_views = network.layout.views(self._more) if several else []
         own = plan.slices(workers.size)[workers.rank]
@@ -303,9 +308,9 @@ class Stepper:
             return
         whole = self.plan.optimizer
         self._rates[:steps] = [whole.schedule(whole.steps + k) for k in range(steps)]
-        scalars = [getattr(whole, name) for name in whole.scalars]
-        self.workers.order([Order.STEP, steps, self.epoch, self.number, self.step, whole.steps, *scalars])
-        self._take_told(steps, whole.steps, scalars)
+        self._rates[MOST_STEPS:] = [getattr(whole, name) for name in whole.scalars]
+        self.workers.order([Order.STEP, steps, self.epoch, self.number, self.step, whole.steps])
+        self._take_told(steps, whole.steps)
         whole.steps = self.optimizer.steps
         for name in whole.scalars:
             setattr(whole, name, getattr(self.optimizer, name))
@@ -320,26 +325,25 @@ class Stepper:
             else:
                 steps, epoch, number, step, updates = (int(number) for number in order[1:6])
                 self.go_to(epoch, number, step)
-                self._take_told(steps, updates, order[6:])
+                self._take_told(steps, updates)
 
     def _take(self, steps: int) -> None:
         with np.errstate(all="ignore"):  # what overflows is found by who looks, and gets a better sentence
             for _ in range(steps):
                 self.update(self.compute())
 
-    def _take_told(self, steps: int, updates: int, scalars: Sequence[float]) -> None:
+    def _take_told(self, steps: int, updates: int) -> None:
         """Take steps at the rates that worker 0 has written down, after so many updates of the parameters."""
         optimizer = self.optimizer
         optimizer.steps, optimizer.schedule = updates, lambda step: self._rates.item(step - updates)
-        for name, value in zip(optimizer.scalars, scalars, strict=False):
+        for name, value in zip(optimizer.scalars, self._rates[MOST_STEPS:].tolist(), strict=True):
             setattr(optimizer, name, value)
         self._take(steps)
 
     def looking(self) -> Stepper:
         """Return one that takes the same steps alone, on the same parameters, and keeps all that it computes."""
-        return Stepper(
-            self.plan, Alone(), self.network.theta, self.plan.gradients(1), self.plan.optimizer, keep_all=True
-        )
+        grads = np.zeros_like(self._grads[:1])
+        return Stepper(self.plan, Alone(), self.network.theta, grads, self.plan.optimizer, keep_all=True)
 
     def compute(self, look: Look | None = None) -> int:
         """Compute the gradient of the next batch, or of this worker's share; return where in theta it ends."""

@@ -41,7 +41,7 @@ CHECK_EVERY = 500
 """Steps between two looks whether all parameters are finite (there is one at the end of each epoch, too)."""
 
 SAMPLES_PER_EVENT = 1000
-"""Samples after which the loop reports, unless one batch is more; a stochastic step is at most `step.MOST_STEPS`."""
+"""Samples after which the loop reports, unless one batch is more or `CHECK_EVERY` steps are fewer."""
 
 
 ONE_THREAD_UP_TO = 200
@@ -80,7 +80,7 @@ class Begin:
 
 @dataclass(frozen=True)
 class Steps:
-    """Some steps were taken."""
+    """Some steps were taken; the network lags behind them until the end of the epoch, or `Training.publish`."""
 
     samples: int
 
@@ -188,8 +188,9 @@ class Training:
         counts the same, or by the number. Like sample weights they are in the steps and in the training loss, a mean by
         weight, and as in Keras' ``fit(class_weight=...)`` in no figure of validation or test, and in no accuracy
     workers : processes that train together, each with a part of every batch and of the update, and one BLAS thread.
-        They compute the same gradient but for rounding, in the same bits every time. Where processes can not be forked
-        (on Windows, on macOS, beside other Python threads) a program must begin with ``if __name__ == "__main__":``
+        Their optimizer has the settings with which the run began, but for the schedule. They compute the same gradient
+        but for rounding, in the same bits every time. Where processes can not be forked (on Windows, on macOS, beside
+        other Python threads) a program must begin with ``if __name__ == "__main__":``
     threads : that BLAS may use while this process trains alone; None: see `blas_threads`
 
     Raises
@@ -227,6 +228,7 @@ class Training:
     evaluation_seconds: float = field(default=0.0, init=False)
     stopped: str | None = field(default=None, init=False)
     history: History = field(default_factory=lambda: {name: [] for name in COLUMNS}, init=False)
+    _stepper: Stepper | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         network, data = self.network, self.data
@@ -290,6 +292,11 @@ class Training:
 
     def _check_workers(self) -> None:
         """Refuse what several workers can not do."""
+        if self.optimizer.mixes == "all":
+            raise ConfigError(
+                f"{type(self.optimizer).__name__} may mix all parameters, so workers can not each take some of them: "
+                f"set workers to 1, or say in its attribute mixes that it does not."
+            )
         if self.threads is not None and self.threads > 1:
             raise ConfigError(f"each of {self.workers} workers has one BLAS thread: leave threads out, or workers.")
         for name, layer, state in zip(
@@ -345,9 +352,10 @@ class Training:
     def publish(self) -> None:
         """Bring the network up to date: between the ends of two epochs it lags behind the steps.
 
-        For listeners that look at its parameters at `Steps`.
+        For listeners that look at its parameters at `Steps`. Changes of them count at `Begin` and `EpochEnd` alone.
         """
-        self._stepper.publish(self.network)
+        if self._stepper is not None:
+            self._stepper.publish(self.network)
 
     def events(self) -> Generator[Event, None, None]:
         """Train, and yield what happens.
@@ -362,7 +370,6 @@ class Training:
             far, the last step perhaps in part.
         """
         error: DivergedError | WorkerDiedError | None = None
-        first = self.step
         steps_per_event = max(1, SAMPLES_PER_EVENT // self.batch_length)
         with self._steppers() as stepper:
             yield Begin()
@@ -370,8 +377,7 @@ class Training:
                 training = Evaluation(math.nan, None)
                 try:
                     stepper.begin_epoch(self.network)
-                    if self.step == first:
-                        self._good = self._snapshot()
+                    self._good = self._snapshot()
                     while self.number < self.steps_an_epoch and self.step < self.total_steps and not self.stopped:
                         self._advance(steps_per_event)
                         yield Steps(self.samples)
@@ -400,13 +406,19 @@ class Training:
     @contextmanager
     def _steppers(self) -> Iterator[Stepper]:
         """Have the steps taken, by workers that end with the block."""
-        if self.workers == 1:
-            with self._threads():
+        with ExitStack() as stack:
+            if self.workers == 1:
+                stack.enter_context(self._threads())
                 self._stepper = self.plan.alone()
-                yield self._stepper
-            return
-        with self.plan.team(self.workers) as self._stepper:
+            else:
+                self._stepper = stack.enter_context(self.plan.team(self.workers))
+            stack.callback(setattr, self, "_stepper", None)
             yield self._stepper
+
+    @property
+    def _at_work(self) -> Stepper:
+        assert self._stepper is not None
+        return self._stepper
 
     def _threads(self) -> AbstractContextManager[Any]:
         """Let BLAS use the threads of this run within a block."""
@@ -421,8 +433,8 @@ class Training:
         left = self.steps_an_epoch - self.number, self.total_steps - self.step, CHECK_EVERY - self.step % CHECK_EVERY
         steps = min(steps, *left)
         begin = perf_counter()
-        self._stepper.go_to(self.epoch, self.number, self.step)
-        self._stepper.take(steps)
+        self._at_work.go_to(self.epoch, self.number, self.step)
+        self._at_work.take(steps)
         self._count(steps)
         if self.step % CHECK_EVERY == 0 and not self._check():
             self.stop("a number is not finite")
@@ -435,10 +447,10 @@ class Training:
         self.samples += min(self.number * self.batch_length, len(self.data.train)) - before * self.batch_length
 
     def batch_losses(self) -> Iterator[float]:
-        """Train as `events` does, but yield after each step the loss of its batch from before it, and nothing else.
+        """Take the steps of `events`, alone and on a copy of the network, and yield after each the loss from before it.
 
-        Nothing is looked after: no validation, no history, no way back from a NaN or an infinity. The loss is the mean
-        a sample, by weight where there are weights, whatever the reduction.
+        Nothing is looked after: no validation, no history, no way back from a NaN or an infinity. The loss is that of
+        the step's batch, the mean a sample, by weight where there are weights, whatever the reduction.
         """
         sums = [0.0, 0.0]
 
@@ -483,8 +495,8 @@ class Training:
 
     def _check(self) -> bool:
         """Return whether loss and parameters are finite; if so, remember everything as it is now."""
-        network, good = self._stepper.network, self._good
-        if not (self._stepper.tally.finite() and all_finite(network.theta) and all_finite(network.state)):
+        network, good = self._at_work.network, self._good
+        if not (self._at_work.tally.finite() and all_finite(network.theta) and all_finite(network.state)):
             return False
         good.theta[:], good.state[:] = network.theta, network.state
         self.optimizer.state(into=good.optimizer)
@@ -495,11 +507,11 @@ class Training:
         return self.epoch, self.number, self.step, self.samples
 
     def _snapshot(self) -> _Snapshot:
-        network = self._stepper.network
+        network = self._at_work.network
         return _Snapshot(network.theta.copy(), network.state.copy(), self.optimizer.state(), self._place())
 
     def _go_back(self, to: _Snapshot) -> None:
-        network = self._stepper.network
+        network = self._at_work.network
         network.theta[:] = to.theta
         network.state[:] = to.state
         self.optimizer.restore(to.optimizer)
@@ -507,7 +519,7 @@ class Training:
 
     def _replay(self) -> DivergedError:
         """Find the first bad number since the last look, and go back to before the step in which it appeared."""
-        own, last = self._stepper, self.step
+        own, last = self._at_work, self.step
         self._stepper = alone = own.looking()
         self._go_back(self._good)
         try:

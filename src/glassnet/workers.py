@@ -378,7 +378,13 @@ class Team(SharedMemory):
                         name=f"glassnet-worker-{rank}",
                         daemon=True,
                     )
-                    process.start()
+                    try:
+                        process.start()
+                    except (AttributeError, TypeError) as error:  # of pickling
+                        raise ConfigError(
+                            f"what this run is made of can not be sent to another process ({error}); take classes and "
+                            f"functions of a module, end the other threads of this program, or set workers to 1."
+                        ) from error
                     self._processes.append(process)
         except BaseException:
             self.close()

@@ -37,7 +37,7 @@ positive = click.FloatRange(min=0, min_open=True)
 _share = click.FloatRange(min=0, max=1, max_open=True)
 _least_0 = click.FloatRange(min=0)
 _MOST_DIGITS = 100
-MOST_WORKERS = 1024
+MOST_PROCESSES = 1024
 
 
 class Option(click.Option):
@@ -132,8 +132,8 @@ class Workers(click.ParamType[Any]):
         """Return the number, or None for "auto"."""
         if value == "auto" or isinstance(value, int):
             return None if value == "auto" else int(value)
-        if not value.isdecimal() or not 1 <= int(value[:_MOST_DIGITS]) <= MOST_WORKERS:
-            self.fail(f'{value!r:.80} is neither a whole number of 1 to {MOST_WORKERS} nor "auto".', param, ctx)
+        if not value.isdecimal() or not 1 <= int(value[:_MOST_DIGITS]) <= MOST_PROCESSES:
+            self.fail(f'{value!r:.80} is neither a whole number of 1 to {MOST_PROCESSES} nor "auto".', param, ctx)
         return int(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -269,7 +269,7 @@ learner = together(
     ),
     _training(
         "--threads",
-        type=click.IntRange(1, 1024),
+        type=click.IntRange(1, MOST_PROCESSES),
         help="Processors that matrix products may use; in train for a single process.  [default: 1 for batches of up "
         "to 200, else all]",
     ),

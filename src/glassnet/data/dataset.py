@@ -166,13 +166,18 @@ class DataSet:
     def lit_columns(self) -> LitColumns | None:
         """The training features sorted by how often a column is lit, found once; None where that would not help.
 
+        From then on ``train.features`` is read-only, so that nobody changes what was sorted.
+
         Examples
         --------
         >>> data = from_arrays(np.eye(20, 40), np.arange(20) % 3)  # columns 18 to 39 are dark in all that trains
         >>> data.lit_columns.lit, data.lit_columns.features.shape
         (18, (18, 40))
         """
-        return lit_columns(self.train.features, self.preprocessing)
+        columns = lit_columns(self.train.features, self.preprocessing)
+        if columns is not None:
+            self.train.features.flags.writeable = False
+        return columns
 
     @property
     def classes(self) -> int | None:

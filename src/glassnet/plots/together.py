@@ -57,6 +57,9 @@ def save_all(makers: Mapping[Path, Callable[[], Figure]]) -> None:
         return _save_each(jobs)
     try:
         _save_each(mine)
+    except BaseException:
+        child.kill()
+        raise
     finally:
         child.join(PATIENCE)
         if child.is_alive():
