@@ -644,7 +644,7 @@ def test_a_resolved_run_names_its_threads_and_finds_its_data_from_elsewhere(
     idx_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(idx_folder.parent)
-    config = RunConfig(data=idx_folder.name, batch_size=300)
+    config = RunConfig(data=idx_folder.name, batch_size=300, hidden=(3000,))  # a large step
     with threadpool_limits(1, user_api="blas"):
         resolved = config.resolved(config.load_data())
     assert resolved.threads == 1

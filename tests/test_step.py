@@ -476,6 +476,8 @@ def test_small_batches_take_one_thread_and_the_others_what_they_had(monkeypatch:
                 seen.append(max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"))
 
     with threadpool_limits(2, user_api="blas"):
+        small = net().layout.size * 200
+        monkeypatch.setattr("glassnet.training.ONE_THREAD_UP_TO", small)
         for options in ({"batch_size": 200}, {"batch_size": 201}, {"batch_size": 201, "threads": 1}):
             fit(net(), pictures(300), epochs=1, listeners=[Ask()], **options)  # type: ignore[arg-type]
     assert seen == [1, 2, 1]

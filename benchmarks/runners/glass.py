@@ -38,7 +38,7 @@ class OneProcess(LoopRunner):
         training = self.make_training(cell)
         self.steps = self._open.enter_context(closing(steps_of(training)))
         self.run(0.05)
-        self.threads = blas_threads(training.batch_length, self.workers) or "all"
+        self.threads = blas_threads(training.batch_length, training.network.layout.size, self.workers) or "all"
 
     def rest(self) -> None:
         """End the training, and its workers with it."""

@@ -401,7 +401,7 @@ class RunConfig:
             learning_rate=self.peak_rate(len(data.train)),
             schedule=self.schedule_name,
             workers=workers,
-            threads=self.threads or blas_threads(self._batch(data), workers) or _threads_now(),
+            threads=self.threads or blas_threads(self._batch(data), self._parameters(data), workers) or _threads_now(),
             **settings,
         )
 
@@ -478,10 +478,12 @@ class RunConfig:
             return self.workers
         if self.threads is not None:
             return 1
+        return worker_count(_cores(), self._batch(data), self._parameters(data))
+
+    def _parameters(self, data: DataSet) -> int:
         outputs = data.train.targets.shape[1] if data.classes is None else data.classes
         widths = math.prod(data.input_shape), *self.hidden, outputs
-        parameters = sum((inputs + 1) * units for inputs, units in pairwise(widths))
-        return worker_count(_cores(), self._batch(data), parameters)
+        return sum((inputs + 1) * units for inputs, units in pairwise(widths))
 
     def _batch(self, data: DataSet) -> int:
         samples = len(data.train)

@@ -112,9 +112,9 @@ class Optimizer(ABC):
     zero_gradient_is_noop : bool
         True where a gradient of zero leaves parameter and state alone, so that the step may skip it.
     mixes : {"all", "parts", "nothing"}
-        Which parameters a step mixes with one another: any, as is assumed of a new rule, which then cannot be shared out
-        among workers; those of the same part; or none, where besides a parameter whose gradients were all zero stays as
-        it is, so that training may leave it out.
+        Which parameters a step mixes with one another: any, as is assumed of a new rule, which then cannot be shared
+        out among workers; those of the same part; or none, where besides a parameter whose gradients were all zero
+        stays as it is, so that training may leave it out.
     total : callable
         What makes of the square sum of g that of the whole gradient, for `clip_norm`, where this instance owns a
         slice of the parameters and others the rest. By default there is no rest.

@@ -46,7 +46,6 @@ LEAST_BLOCK, MOST_BLOCK = 250, 4000
 PARAMETERS_A_SAMPLE = 200
 """A block has a sample for so many parameters: adding its gradient to the others' costs little beside computing it."""
 
-
 MOST_STEPS = 1000
 """Steps that workers take without a new order, at most."""
 

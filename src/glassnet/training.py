@@ -44,20 +44,25 @@ SAMPLES_PER_EVENT = 1000
 """Samples after which the loop reports, unless one batch is more or `CHECK_EVERY` steps are fewer."""
 
 
-ONE_THREAD_UP_TO = 200
-"""Batches up to this size train with one BLAS thread: a second one gains little there, and on a busy machine the two
-wait for each other (docs/decisions/0009)."""
+ONE_THREAD_UP_TO = 20_000_000
+"""Steps of up to so many samples times parameters take one BLAS thread: a second one gains little there, and on a busy
+machine the two wait for each other (docs/decisions/0009 and 0015)."""
 
 ROWS_A_WORKER, PARAMETERS_FOR_WORKERS, MOST_WORKERS = 50, 20_000, 2
 """What `worker_count` asks for: samples for each, and parameters. More than two workers were not measured."""
 
 
-def blas_threads(batch: int, workers: int = 1) -> int | None:
-    """Return how many threads BLAS may use for batches of so many samples; None: as many as it likes.
+def blas_threads(batch: int, parameters: int, workers: int = 1) -> int | None:
+    """Return how many threads BLAS may use for steps of so many samples; None: as many as it likes.
 
     A fixed rule, since the last bits of a result may depend on it.
+
+    Examples
+    --------
+    >>> blas_threads(200, 89_610), blas_threads(1000, 89_610), blas_threads(1000, 89_610, workers=2)
+    (1, None, 1)
     """
-    return 1 if workers > 1 or batch <= ONE_THREAD_UP_TO else None
+    return 1 if workers > 1 or batch * parameters <= ONE_THREAD_UP_TO else None
 
 
 def worker_count(cores: int, batch: int, parameters: int) -> int:
@@ -422,7 +427,8 @@ class Training:
 
     def _threads(self) -> AbstractContextManager[Any]:
         """Let BLAS use the threads of this run within a block."""
-        threads = blas_threads(self.batch_length) if self.threads is None else self.threads
+        parameters = self.network.layout.size
+        threads = blas_threads(self.batch_length, parameters) if self.threads is None else self.threads
         if threads is None:
             return nullcontext()
         limits: AbstractContextManager[Any] = threadpool_limits(threads, user_api="blas")

@@ -270,8 +270,8 @@ learner = together(
     _training(
         "--threads",
         type=click.IntRange(1, MOST_PROCESSES),
-        help="Processors that matrix products may use; in train for a single process.  [default: 1 for batches of up "
-        "to 200, else all]",
+        help="Processors that matrix products may use; in train for a single process.  [default: 1 where samples of a "
+        "batch times parameters are at most 20 million, else all]",
     ),
 )
 
