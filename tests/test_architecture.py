@@ -109,10 +109,10 @@ LIBRARIES = {
 }  # fmt: skip
 
 STANDARD = {
-    "abc", "atexit", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime", "enum", "functools", "gc",
-    "glob", "gzip", "hashlib", "importlib", "io", "itertools", "json", "math", "multiprocessing", "operator", "os",
-    "pathlib", "platform", "re", "secrets", "shlex", "signal", "struct", "sys", "tempfile", "textwrap", "threading",
-    "time", "tomllib", "traceback", "types", "typing", "unicodedata", "warnings", "zlib",
+    "abc", "atexit", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime", "enum",
+    "functools", "gc", "glob", "gzip", "hashlib", "importlib", "io", "itertools", "json", "math", "multiprocessing",
+    "operator", "os", "pathlib", "platform", "re", "secrets", "shlex", "signal", "struct", "sys", "tempfile",
+    "textwrap", "threading", "time", "tomllib", "traceback", "types", "typing", "unicodedata", "warnings", "zlib",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from glassnet import functional
-from glassnet.functional import SCRATCH, normal_tail, softmax, softmax_backward
+from glassnet.functional import SCRATCH, normal_tail, relu, relu_derivative, softmax, softmax_backward
 
 ALPHA = {"leaky_relu": 0.3, "elu": 1.7}
 
@@ -135,6 +135,15 @@ def test_writes_into_out_and_scratch_and_nothing_else(name, dtype):
     assert y.dtype == plain.dtype == dtype
 
 
+@both
+def test_relu_may_compare_with_an_array_of_zeros(dtype):
+    z = np.concatenate([POINTS, -POINTS]).astype(dtype)
+    zeros = np.zeros_like(z)
+    y = relu(z)
+    assert relu(z, zeros=zeros).tobytes() == y.tobytes()
+    assert relu_derivative(y, zeros=zeros).tobytes() == relu_derivative(y).tobytes()
+
+
 @each
 @both
 def test_in_place_gives_the_same_bits(name, dtype):
@@ -247,7 +256,7 @@ def test_softmax_of_extreme_scores(dtype):
 def test_softmax_in_place_with_a_dirty_row(dtype):
     z = np.random.default_rng(4).normal(size=(6, 4)).astype(dtype)
     expected = softmax(z)
-    assert softmax(z, z, np.full((6, 1), np.nan, dtype)) is z
+    assert softmax(z, z, np.full((4, 6), np.nan, dtype), np.full(6, np.nan, dtype)) is z
     assert z.tobytes() == expected.tobytes()
 
 

@@ -221,10 +221,14 @@ def test_the_model_lets_the_evaluated_network_alone() -> None:
     np.testing.assert_array_equal(CLASSES.network.grad, before[1])
 
 
+@pytest.mark.parametrize("blocks", [1, 2])
 @pytest.mark.parametrize("room", [1, 3, 5, 100])
 @pytest.mark.parametrize("lengths", [[1] * 9, [4, 4, 1], [9], [2, 6, 1]])
-def test_a_tally_adds_up_whatever_the_pieces(room: int, lengths: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tally_adds_up_whatever_the_pieces(
+    room: int, blocks: int, lengths: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(model_module, "TALLY_BYTES", 32 * room)  # rows of two scores and two targets in float64
+    monkeypatch.setattr(model_module, "TALLY_BLOCKS", blocks)
     scores = np.array([[0.0, 2.0 * i] for i in range(9)])
     t = np.array([[0.0, 0.0]] * 9)
     samples = Samples(np.zeros((9, 1)), t)

@@ -32,7 +32,6 @@ from glassnet import (
     Momentum,
     Muon,
     Network,
-    Preprocessing,
     ReduceOnPlateau,
     ReLU,
     ScheduleFreeAdamW,
@@ -42,7 +41,6 @@ from glassnet import (
     fit,
     from_arrays,
 )
-from glassnet.data.columns import lit_columns
 from glassnet.errors import ConfigError, DivergedError, WorkerDiedError
 from glassnet.layers import LayerSpace
 from glassnet.optimizer import Optimizer
@@ -272,51 +270,6 @@ def test_a_block_has_more_samples_where_there_are_more_parameters(monkeypatch: p
     wide = Network([Flatten(), Dense(100_000), Softmax()], (H, W))
     data = from_arrays(np.zeros((5, H, W), np.uint8), np.arange(5) % 2, class_names=[str(i) for i in range(100_000)])
     assert Training(wide, data).plan.block == MOST_BLOCK
-
-
-# ---------------------------------------------------------------------------------------------------- lit columns
-
-
-def test_columns_in_the_order_of_how_often_they_are_lit() -> None:
-    features = np.array([[0, 9, 0, 1, 0], [0, 9, 0, 0, 0], [0, 9, 3, 2, 0], [0, 0, 0, 5, 0]], np.uint8)
-    columns = lit_columns(features, Preprocessing(1 / 255))
-    assert columns is not None
-    assert columns.order.tolist() == [1, 3, 2, 0, 4]  # 3, 3, 1, 0 and 0 times; the first of equals comes first
-    np.testing.assert_array_equal(columns.features, features[:, columns.order])
-    assert columns.reach.tolist() == [2, 1, 3, 2]
-    assert columns.lit == 3
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
-@pytest.mark.parametrize("width", [1, 3, 8, 30])
-def test_nothing_is_lit_after_the_reach(dtype: Any, width: int) -> None:
-    rng = np.random.default_rng(width)
-    features = (rng.integers(0, 100, (777, width)) * (rng.random((777, width)) < 0.1)).astype(dtype)
-    features[5] = 0
-    columns = lit_columns(features, Preprocessing())
-    if columns is None:
-        assert width * np.dtype(dtype).itemsize <= 8  # all in one word
-        return
-    for row, reach in zip(columns.features, columns.reach, strict=True):
-        assert not row[reach:].any()
-    last = np.array([max(np.flatnonzero(row), default=0) + 1 for row in columns.features])
-    assert (columns.reach - last < 8).all()  # and little further than it must be: what lies in one word of eight bytes
-    assert columns.lit == columns.reach.max()
-
-
-@pytest.mark.parametrize(
-    ("features", "preprocessing"),
-    [
-        (np.eye(20), Preprocessing(invert=True)),
-        (np.eye(20), Preprocessing(mean=0.1)),
-        (np.eye(20), Preprocessing(mean=(0.1,) * 20)),
-        (np.ones((20, 20)), Preprocessing()),
-        (np.r_[np.eye(20), np.ones((400, 20))], Preprocessing()),
-    ],
-    ids=["inverted", "centred", "centred each", "dense", "dense but for a few"],
-)
-def test_dense_data_stay_as_they_are(features: Vector, preprocessing: Preprocessing) -> None:
-    assert lit_columns(features, preprocessing) is None
 
 
 # -------------------------------------------------------------------------------------------------- what it allocates

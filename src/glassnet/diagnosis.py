@@ -58,7 +58,7 @@ def _first_bad(arrays: Iterable[tuple[str, NDArray[Any]]]) -> str | None:
 
 def _in_order(network: Network, ws: Workspace, grads: Sequence[Views]) -> Iterator[tuple[str, NDArray[Any]]]:
     spaces, names = ws.current.spaces, network.names
-    yield "the input", spaces[0].x
+    yield "the input", np.asarray(spaces[0].x)
     for name, space in zip(names, spaces, strict=True):
         if "y" in vars(space):
             yield f"the output of {name}", space.y

@@ -199,12 +199,16 @@ TALLY_BYTES = 12 * 1024
 """Scores and dense targets that a `Tally` judges at a time: judging takes about three times that for intermediate
 values."""
 
+TALLY_BLOCKS = 16
+"""Blocks of so many bytes that a `Tally` collects before it judges them one after another, with code and targets at
+hand: doing so between the steps takes three times as long."""
+
 
 class Tally:
     """Adds up losses, without label smoothing, and right answers over batches.
 
-    Scores are kept until a block of them is together, so that a stochastic step costs one copy, and judged in such
-    blocks, so that no step needs much memory.
+    Scores are kept until some blocks of them are together, so that a step costs one copy, and judged block by block, so
+    that no step needs much memory.
 
     Parameters
     ----------
@@ -218,7 +222,8 @@ class Tally:
     def __init__(self, loss: Loss, samples: Samples, outputs: int, dtype: Any, task: Task | None) -> None:
         self._loss, self._samples = loss.unsmoothed(), samples
         row = outputs * (np.dtype(dtype).itemsize + (samples.targets.itemsize if samples.targets.ndim > 1 else 0))
-        self._room = max(1, TALLY_BYTES // row)
+        self._block = max(1, TALLY_BYTES // row)
+        self._room = self._block * TALLY_BLOCKS
         self._scores = np.empty((outputs, self._room), dtype).T  # (room, O); sums over the units run along the samples
         self._index = np.empty(self._room, np.intp)
         self._filled = 0
@@ -235,20 +240,22 @@ class Tally:
     def add(self, scores: Array, index: Array | slice) -> None:
         """Take in the scores (n, O) of the samples at `index`."""
         n, room = len(scores), self._room
-        if n > room - self._filled:
-            self._flush()
         if n > room:
             for start in range(0, n, room):
-                self._judge(scores[start : start + room], _part(index, start, min(start + room, n)))
+                self.add(scores[start : start + room], _part(index, start, min(start + room, n)))
             return
+        if n > room - self._filled:
+            self._flush()
         end = self._filled + n
         self._scores[self._filled : end] = scores
         self._index[self._filled : end] = np.arange(index.start, index.stop) if isinstance(index, slice) else index
         self._filled = end
 
     def _flush(self) -> None:
-        if self._filled:
-            self._judge(self._scores[: self._filled], self._index[: self._filled])
+        with np.errstate(all="ignore"):  # what overflows shows in the loss
+            for start in range(0, self._filled, self._block):
+                part = slice(start, min(start + self._block, self._filled))
+                self._judge(self._scores[part].copy("F"), self._index[part])  # contiguous: judged without buffers
         self._filled = 0
 
     def finite(self) -> bool:
@@ -266,11 +273,10 @@ class Tally:
         columns = zip(*sums, strict=True)
         self._loss_sum, self._weight_sum, self._correct, self._count = (sum(column) for column in columns)
 
-    def _judge(self, scores: Array, index: Array | slice) -> None:
+    def _judge(self, scores: Array, index: Array) -> None:
         t = self._samples.targets[index]
         weights = None if self._samples.weights is None else self._samples.weights[index]
-        with np.errstate(all="ignore"):  # what overflows shows in the loss
-            self._loss_sum += self._loss.value(scores, t, weights, 1.0)
+        self._loss_sum += self._loss.value(scores, t, weights, 1.0)
         self._weight_sum += len(scores) if weights is None else float(weights.sum(dtype=np.float64))
         self._count += len(scores)
         if self._task == "multi-label":

@@ -172,7 +172,7 @@ class DataSet:
         --------
         >>> data = from_arrays(np.eye(20, 40), np.arange(20) % 3)  # columns 18 to 39 are dark in all that trains
         >>> data.lit_columns.lit, data.lit_columns.features.shape
-        (18, (18, 40))
+        (18, (18, 24))
         """
         columns = lit_columns(self.train.features, self.preprocessing)
         if columns is not None:

@@ -128,8 +128,21 @@ class ReLU(Activation):
 
     f = staticmethod(functional.relu)
     df = staticmethod(functional.relu_derivative)
-    scratch = functional.SCRATCH["relu"]
     keeps_output = True
+
+    def buffers(self, in_shape: Shape, n: int, train: bool) -> dict[str, Buffer]:
+        """Return those of an activation, and zeros to compare with."""
+        return super().buffers(in_shape, n, train) | {"zeros": Buffer((n, *in_shape), fill=0.0)}
+
+    def forward(self, p: Views, x: Array, ws: LayerSpace) -> Array:
+        """y = max(0, x)."""
+        return functional.relu(x, out=ws.y, zeros=ws.zeros)
+
+    def backward(self, p: Views, g: Views, dy: Array, ws: LayerSpace) -> Array:
+        """dL/dx = dL/dy where y > 0, else 0."""
+        slope = functional.relu_derivative(ws.y, out=ws.slope, zeros=ws.zeros)
+        dx: Array = np.multiply(dy, slope, out=ws.dx)
+        return dx
 
 
 @dataclass(frozen=True)
@@ -311,16 +324,18 @@ class Softmax(Layer):
         return in_shape
 
     def buffers(self, in_shape: Shape, n: int, train: bool) -> dict[str, Buffer]:
-        """Return y, dx and one number a row."""
-        return {"y": Buffer((n, *in_shape), over="x"), "row": Buffer((n, 1)), "dx": Buffer((n, *in_shape))}
+        """Return y, dx, the transposed y, and one number a row."""
+        shape = (n, *in_shape)
+        forward = {"y": Buffer(shape, over="x"), "columns": Buffer(shape[::-1]), "row": Buffer((n,))}
+        return forward | {"dx": Buffer(shape)} if train else forward
 
     def forward(self, p: Views, x: Array, ws: LayerSpace) -> Array:
         """Return y = softmax(x)."""
-        return functional.softmax(x, ws.y, ws.row)
+        return functional.softmax(x, ws.y, ws.columns, ws.row)
 
     def backward(self, p: Views, g: Views, dy: Array, ws: LayerSpace) -> Array:
         """dL/dx = y (dy - sum_k dy_k y_k)."""
-        return functional.softmax_backward(ws.y, dy, ws.dx, ws.row)
+        return functional.softmax_backward(ws.y, dy, ws.dx, ws.row[:, np.newaxis])
 
 
 ACTIVATIONS: dict[str, type[Layer]] = {

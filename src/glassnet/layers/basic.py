@@ -31,7 +31,7 @@ class Flatten(Layer):
 
     def forward(self, p: Views, x: Array, ws: LayerSpace) -> Array:
         """Return x as rows."""
-        return x.reshape(len(x), -1)
+        return x if x.ndim == 2 else x.reshape(len(x), -1)
 
     def backward(self, p: Views, g: Views, dy: Array, ws: LayerSpace) -> Array:
         """Return dy in the shape of x."""
@@ -62,8 +62,8 @@ class Dense(Layer):
     -----
     W is (I, O), as in Keras; PyTorch's ``nn.Linear`` keeps it transposed.
 
-    An x of fewer columns than W has rows, (N, k), stands for one whose other columns are zero. These add nothing to y;
-    their rows of dL/dW, which are zero, are left to whoever handed x in. See `glassnet.data.columns`.
+    The x of the first layer may also be a `glassnet.data.columns.Staircase`, which leaves out zeros when it multiplies;
+    rows of dL/dW that are zero because of it are left to whoever handed x in.
 
     Examples
     --------
@@ -110,17 +110,17 @@ class Dense(Layer):
 
     def forward(self, p: Views, x: Array, ws: LayerSpace) -> Array:
         """y = x W + b."""
-        y: Array = np.dot(x, p.W[: x.shape[1]], out=ws.y)  # (N,I)(I,O) -> (N,O)   x W
+        y: Array = x.dot(p.W, out=ws.y)  # (N,I)(I,O) -> (N,O)              x W
         y += p.b[np.newaxis]  # (O,) -> (1,O)                               x W + b
         return y
 
     def backward(self, p: Views, g: Views, dy: Array, ws: LayerSpace) -> Array | None:
         """dL/dW = x^T dy, dL/db = sum_n dy_n, dL/dx = dy W^T."""
-        np.dot(ws.x.T, dy, out=g.W[: ws.x.shape[1]])  # (I,N)(N,O) -> (I,O)    dL/dW = x^T dy
-        np.dot(ws.ones, dy, out=g.b)  # (N,)(N,O) -> (O,)                      dL/db = sum_n dy_n, by BLAS
+        ws.x.T.dot(dy, out=g.W)  # (I,N)(N,O) -> (I,O)                         dL/dW = x^T dy
+        ws.ones.dot(dy, out=g.b)  # (N,)(N,O) -> (O,)                          dL/db = sum_n dy_n, by BLAS
         if not ws.needs_dx:
             return None
-        dx: Array = np.dot(dy, p.W.T, out=ws.dx)  # (N,O)(O,I) -> (N,I)        dL/dx = dy W^T
+        dx: Array = dy.dot(p.W.T, out=ws.dx)  # (N,O)(O,I) -> (N,I)            dL/dx = dy W^T
         return dx
 
 
