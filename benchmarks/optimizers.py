@@ -27,13 +27,13 @@ STEPS = 40
 
 PAGE = """# {count} optimizers at their default learning rates
 
-`glassnet train --epochs {epochs} --optimizer NAME`: 784-100-100-10 with ReLU on MNIST, batches of 100, a one-cycle
+`glassnet train --epochs {epochs} --optimizer NAME`: 784-100-100-10 with ReLU on MNIST, batches of {batch}, a one-cycle
 learning rate whose peak is given (schedule-free: constant after a warm-up). 55,000 images train; the rates were chosen
 on the 5,000 of validation; accuracy is that of the 10,000 test images, mean and standard deviation over {seeds} seeds.
 
-The price is the time of one update of the {parameters:,} parameters, and that of a whole training step of 100 images,
-each as a multiple of gradient descent's, measured in turns in one process on one thread (median of {rounds} rounds).
-What an update costs depends on the processor; what matters is how little of a step it is.
+The price is the time of one update of the {parameters:,} parameters, and that of a whole training step of {batch}
+images, each as a multiple of gradient descent's, measured in turns in one process on one thread (median of {rounds}
+rounds). What an update costs depends on the processor; what matters is how little of a step it is.
 
 | optimizer | learning rate | test accuracy % | update | whole step |
 |---|---|---|---|---|
@@ -110,6 +110,7 @@ def main(seeds: int, out: Path) -> None:
         PAGE.format(
             count="Sixteen",
             epochs=EPOCHS,
+            batch=RunConfig().batch_size,
             seeds=seeds,
             rounds=ROUNDS,
             parameters=config_of("sgd").make_network(data).layout.size,

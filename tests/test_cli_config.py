@@ -54,7 +54,7 @@ def model_of(folder: str) -> bytes:
         "--max-steps 4",
         "--batch-size full --threads 2",
         "--batch-size 250",  # more than one thread by default, and an incomplete batch
-        "--schedule constant --warmup 3",
+        "--schedule constant --warmup 3 --batch-size 100",
         "--schedule step",
         "--schedule exponential",
         "--schedule inverse-time",
@@ -137,8 +137,8 @@ def test_what_the_file_looks_like(train: Callable[..., Values], idx_folder: Path
         "data": str(idx_folder.resolve()), "classes": 10, "validation": 30, "validate": True, "hidden": [8],
         "activation": "relu", "output_activation": "softmax", "initializer": "auto", "frozen": [],
         "loss": "softmax-crossentropy", "loss_reduction": "mean", "label_smoothing": 0.0, "optimizer": "momentum",
-        "learning_rate": 0.1, "momentum": 0.9, "l2": 0.0, "weight_decay": 0.0, "schedule": "onecycle",
-        "batch_size": 100, "epochs": 2, "shuffle": True, "seed": 3, "workers": 1, "threads": 1,
+        "learning_rate": 0.15, "momentum": 0.9, "l2": 0.0, "weight_decay": 0.0, "schedule": "onecycle",
+        "batch_size": 200, "epochs": 2, "shuffle": True, "seed": 3, "workers": 1, "threads": 1,
     }  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def test_a_default_that_is_given_overrides_too(train: Callable[..., Values], gla
 
 def test_a_sum_over_larger_batches_learns_as_with_the_default(train: Callable[..., Values], glassnet: Glassnet) -> None:
     summed = ("--optimizer", "sgd", "--loss-reduction", "sum")
-    assert train(*summed)["learning_rate"] == pytest.approx(0.008)  # 0.8 over batches of 100
+    assert train(*summed)["learning_rate"] == pytest.approx(0.004)  # 0.8 over batches of 200
     assert glassnet("train", "--config", "out", "--batch-size", 250, "--out", "again")[0] == 0
     assert values_of("again")["learning_rate"] == pytest.approx(0.0032)
 

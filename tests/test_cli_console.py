@@ -44,12 +44,26 @@ def test_quiet_prints_nothing_but_errors(glassnet: Glassnet, idx_folder: Path) -
 
 
 def test_verbose_prints_the_plan_and_a_line_an_epoch(glassnet: Glassnet, idx_folder: Path) -> None:
-    words = ("train", "--data", idx_folder, "--hidden", 8, "--epochs", 3, "--max-steps", 8, "--out", "out")
+    words = (
+        "train",
+        "--data",
+        idx_folder,
+        "--hidden",
+        8,
+        "--epochs",
+        3,
+        "--max-steps",
+        8,
+        "--batch-size",
+        100,
+        "--out",
+        "out",
+    )
     status, out, err = glassnet(*words, "--verbose", "--optimizer", "momentum", "--seed", 5)
     assert (status, err) == (0, "")
     assert "dense_1 (Dense)       (N, 8)                248" in out
     lines = [line.split() for line in out.splitlines()]
-    for pair in (["optimizer", "momentum"], ["learning_rate", "0.1"], ["momentum", "0.9"], ["schedule", "onecycle"],
+    for pair in (["optimizer", "momentum"], ["learning_rate", "0.15"], ["momentum", "0.9"], ["schedule", "onecycle"],
                  ["threads", "1"], ["seed", "5"], ["hidden", "8"]):  # fmt: skip
         assert pair in lines
     assert "8 steps; results go to out" in out

@@ -1,10 +1,12 @@
-"""Figures that are written by two processes are those that one writes, whatever happens to the other."""
+"""Figures that other processes draw are those that this one would, whatever happens to these processes."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,18 +19,23 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from glassnet import plots
-from glassnet.plots import together
+from glassnet.plots import Drawers, together
 from glassnet.plots.style import new_figure
 
 HERE = os.getpid()
 CAN_FORK = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
 
 
-@pytest.fixture(params=["one process", pytest.param("two processes", marks=CAN_FORK)])
+@pytest.fixture(params=["one process", pytest.param("others", marks=CAN_FORK)])
 def forks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    two = bool(request.param == "two processes")
-    monkeypatch.setattr(together, "_may_fork", lambda: two)
-    return two
+    others = bool(request.param == "others")
+    monkeypatch.setattr(together, "_may_fork", lambda: others)
+    return others
+
+
+@pytest.fixture
+def may_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "_may_fork", lambda: True)
 
 
 def figure(value: float) -> Figure:
@@ -37,86 +44,180 @@ def figure(value: float) -> Figure:
     return made
 
 
+def noting(folder: Path, value: float) -> Figure:
+    """Make a figure, and say which process did."""
+    (folder / f"process {value}").write_text(str(os.getpid()))
+    return figure(value)
+
+
+def broken(value: float) -> Figure:
+    raise ValueError("what went wrong")
+
+
+def fatal_there(number: int, value: float) -> Figure:
+    if os.getpid() != HERE:
+        os.kill(os.getpid(), number)
+    return figure(value)
+
+
+def endless_there(value: float) -> Figure:
+    while os.getpid() != HERE:
+        time.sleep(1)
+    return figure(value)
+
+
 def makers(folder: Path, count: int, odd: Callable[[float], Figure] = figure) -> dict[Path, Callable[[], Figure]]:
     return {folder / f"{i}.png": partial(odd if i % 2 else figure, float(i)) for i in range(count)}
+
+
+def save_all(made: dict[Path, Callable[[], Figure]]) -> None:
+    with Drawers() as drawers:
+        drawers.save_all(made)
+    assert not multiprocessing.active_children()
+
+
+def who_drew(folder: Path, drawers: Drawers, count: int = 4) -> list[int]:
+    drawers.save_all({folder / f"{i}.png": partial(noting, folder, float(i)) for i in range(count)})
+    return [int((folder / f"process {float(i)}").read_text()) for i in range(count)]
+
+
+def is_there(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def ends_soon(process: int) -> bool:
+    end = time.monotonic() + 20
+    while is_there(process) and time.monotonic() < end:
+        time.sleep(0.01)
+    return not is_there(process)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_every_figure_is_written_as_save_writes_it(tmp_path: Path, forks: bool, count: int) -> None:
     made = makers(tmp_path, count)
-    plots.save_all(made)
+    save_all(made)
     assert set(tmp_path.iterdir()) == set(made)
     for i, path in enumerate(made):
         plots.save(figure(float(i)), tmp_path / "expected.png")
         assert path.read_bytes() == (tmp_path / "expected.png").read_bytes()
 
 
-def test_the_work_is_shared_where_a_fork_is_safe(tmp_path: Path, forks: bool) -> None:
-    def noting(value: float) -> Figure:
-        (tmp_path / f"process {value}").write_text(str(os.getpid()))
-        return figure(value)
-
-    plots.save_all({path: partial(noting, float(i)) for i, path in enumerate(makers(tmp_path, 4))})
-    here = [int((tmp_path / f"process {i}.0").read_text()) == HERE for i in range(4)]
-    assert here == ([True, False, True, False] if forks else [True] * 4)
+def test_two_other_processes_share_the_work_where_a_fork_is_safe(tmp_path: Path, forks: bool) -> None:
+    with Drawers() as drawers:
+        processes = who_drew(tmp_path, drawers)
+        if not forks:
+            assert processes == [HERE] * 4
+            return
+        first, second = processes[:2]
+        assert processes == [first, second] * 2
+        assert HERE != first != second != HERE
+        assert who_drew(tmp_path, drawers) == processes  # they wait for more
+        assert is_there(first)
+        assert is_there(second)
+    assert ends_soon(first)
+    assert ends_soon(second)
 
 
 @pytest.mark.parametrize("bad", [0, 1])
 def test_an_error_in_either_half_is_raised_here(tmp_path: Path, forks: bool, bad: int, capfd) -> None:
-    def broken() -> Figure:
-        raise ValueError("what went wrong")
-
     made = makers(tmp_path, 3)
-    made[tmp_path / f"{bad}.png"] = broken
+    made[tmp_path / f"{bad}.png"] = partial(broken, 1.0)
     with pytest.raises(ValueError, match="what went wrong"):
-        plots.save_all(made)
+        save_all(made)
     assert not (tmp_path / f"{bad}.png").exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert not multiprocessing.active_children()
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_can_not_be_sent_is_made_here(tmp_path: Path, forks: bool) -> None:
+    made = {tmp_path / f"{i}.png": lambda i=i: figure(float(i)) for i in range(3)}
+    save_all(made)
+    assert set(tmp_path.iterdir()) == set(made)
+
+
 @CAN_FORK
+@pytest.mark.usefixtures("may_fork")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_what_a_killed_process_leaves_is_made_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
-) -> None:
-    def fatal_there(value: float) -> Figure:
-        if os.getpid() != HERE:
-            os.kill(os.getpid(), number)
-        return figure(value)
-
-    monkeypatch.setattr(together, "_may_fork", lambda: True)
-    made = makers(tmp_path, 4, fatal_there)
-    plots.save_all(made)
+def test_what_a_killed_process_leaves_is_made_here(tmp_path: Path, number: signal.Signals) -> None:
+    made = makers(tmp_path, 4, partial(fatal_there, number))
+    save_all(made)
     assert set(tmp_path.iterdir()) == set(made)
 
 
 @CAN_FORK
-def test_a_process_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def endless_there(value: float) -> Figure:
-        while os.getpid() != HERE:
-            time.sleep(1)
-        return figure(value)
-
-    monkeypatch.setattr(together, "_may_fork", lambda: True)
-    monkeypatch.setattr(together, "PATIENCE", 0.1)
-    made = makers(tmp_path, 2, endless_there)
-    plots.save_all(made)
-    assert set(tmp_path.iterdir()) == set(made)
-    assert not multiprocessing.active_children()
+@pytest.mark.usefixtures("may_fork")
+def test_where_the_processes_are_gone_new_ones_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "IDLE", 0.01)
+    with Drawers() as drawers:
+        assert drawers._process is not None
+        drawers._process.join(20)  # it has waited long enough
+        assert drawers._process.exitcode == 0
+        monkeypatch.undo()
+        monkeypatch.setattr(together, "_may_fork", lambda: True)
+        assert HERE not in who_drew(tmp_path, drawers)
 
 
 @CAN_FORK
+@pytest.mark.usefixtures("may_fork")
+def test_ctrl_c_is_not_for_them(tmp_path: Path) -> None:
+    with Drawers() as drawers:
+        groups = {os.getpgid(process) for process in who_drew(tmp_path, drawers)}
+        assert len(groups) == 1
+        assert os.getpgid(0) not in groups  # that of the terminal
+
+
+@CAN_FORK
+@pytest.mark.usefixtures("may_fork")
+@pytest.mark.parametrize("count", [1, 2])
+def test_processes_that_hang_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    made = {tmp_path / f"{i}.png": partial(endless_there, float(i)) for i in range(count)}
+    with Drawers() as drawers:
+        processes = who_drew(tmp_path, drawers)  # both are ready
+        monkeypatch.setattr(together, "PATIENCE", 0.5)
+        drawers.save_all(made)
+    assert set(made) <= set(tmp_path.iterdir())
+    assert all(ends_soon(process) for process in processes)
+
+
+@CAN_FORK
+@pytest.mark.usefixtures("may_fork")
 def test_where_no_process_can_be_started_one_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused() -> int:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(together, "_may_fork", lambda: True)
     monkeypatch.setattr(os, "fork", refused)
     made = makers(tmp_path, 3)
-    plots.save_all(made)
+    save_all(made)
     assert set(tmp_path.iterdir()) == set(made)
+
+
+@CAN_FORK
+def test_they_end_with_whoever_made_them(tmp_path: Path) -> None:
+    code = """if 1:
+        import os, sys, time
+        from pathlib import Path
+        sys.path.insert(0, sys.argv[1])
+        from test_together import who_drew
+        from glassnet.plots import Drawers, together
+        together._may_fork = lambda: True
+        print(*who_drew(Path(sys.argv[2]), Drawers()), flush=True)
+        time.sleep(60)
+    """
+    program = subprocess.Popen(
+        [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    processes = {int(word) for word in program.stdout.readline().split()}
+    assert len(processes) == 2
+    program.kill()
+    program.wait()
+    program.stdout.close()
+    for process in processes:
+        assert ends_soon(process)
 
 
 def test_no_fork_beside_another_thread_or_on_one_core(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,24 +43,24 @@ from glassnet.training import Listener, Result, Training, blas_threads, follow, 
 
 LEARNING_RATES = {
     "sgd": 0.8,
-    "momentum": 0.1,
-    "nesterov": 0.1,
+    "momentum": 0.15,
+    "nesterov": 0.15,
     "adagrad": 0.1,
-    "rmsprop": 0.003,
-    "adadelta": 3.0,
-    "adam": 0.005,
-    "adamax": 0.03,
-    "nadam": 0.005,
+    "rmsprop": 0.006,
+    "adadelta": 4.5,
+    "adam": 0.008,
+    "adamax": 0.06,
+    "nadam": 0.0075,
     "amsgrad": 0.008,
-    "adamw": 0.005,
-    "radam": 0.008,
-    "adan": 0.008,
-    "lion": 0.0005,
+    "adamw": 0.0075,
+    "radam": 0.016,
+    "adan": 0.012,
+    "lion": 0.001,
     "schedule-free-adamw": 0.006,
     "muon": 0.003,
 }
 """Peak learning rates for the default network, chosen on the validation images with the one-cycle schedule; that of
-schedule-free-adamw with a rate that stays after a warm-up (docs/decisions/0008 and 0012)."""
+schedule-free-adamw with a rate that stays after a warm-up (docs/decisions/0008, 0012 and 0017)."""
 
 OUTPUTS = {"softmax-crossentropy": "softmax", "sigmoid-crossentropy": "sigmoid", "mse": "sigmoid"}
 """The output activation that goes with each loss, where classes are to be told apart."""
@@ -194,7 +194,7 @@ class RunConfig:
     schedule: str | None = None
     warmup: int | None = None
     reduce_on_plateau: int | None = None
-    batch_size: int | str = 100
+    batch_size: int | str = 200
     epochs: int = 5
     max_steps: int | None = None
     shuffle: bool = True

@@ -27,8 +27,8 @@ SCHEDULES = [
     "constant", "step", "exponential", "inverse-time", "polynomial", "cosine", "cosine-restarts", "onecycle",
 ]  # fmt: skip
 _RATES = (
-    "sgd 0.8, momentum 0.1, nesterov 0.1, adagrad 0.1, rmsprop 0.003, adadelta 3, adam 0.005, adamax 0.03, "
-    "nadam 0.005, amsgrad 0.008, adamw 0.005, radam 0.008, adan 0.008, lion 0.0005, schedule-free-adamw 0.006, "
+    "sgd 0.8, momentum 0.15, nesterov 0.15, adagrad 0.1, rmsprop 0.006, adadelta 4.5, adam 0.008, adamax 0.06, "
+    "nadam 0.0075, amsgrad 0.008, adamw 0.0075, radam 0.016, adan 0.012, lion 0.001, schedule-free-adamw 0.006, "
     "muon 0.003"
 )
 _ADAMS = "adam and its family, adan, lion and muon"
@@ -258,7 +258,7 @@ learner = together(
         "--batch-size",
         type=BatchSize(),
         metavar="N|full",
-        default=100,
+        default=200,
         help='Samples a step; "full" takes all, 1 is stochastic.',
     ),
     _training(

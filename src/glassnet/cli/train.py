@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from glassnet.config import RunConfig
     from glassnet.data import DataSet
     from glassnet.model import Evaluation
+    from glassnet.plots import Drawers
     from glassnet.training import Listener, Result, Training
 
 
@@ -64,13 +65,20 @@ def run(config: RunConfig, out: Path | None, force: bool, voice: Voice) -> int:
     """Train as `config` says, write the results, and return the exit status."""
     from glassnet import plots
     from glassnet.cli import runs
-    from glassnet.errors import DivergedError, WorkerDiedError
-    from glassnet.files import write_text
-    from glassnet.listeners import CSVHistory, Progress, StopOnInterrupt, hold_interrupts
 
     if out is not None:
         names = runs.MODEL, runs.RUN_FILE, "history.csv", "result.json", *plots.FIGURES.values()
         runs.check_free(out, force, names)
+    with plots.Drawers() as drawers:  # they load matplotlib meanwhile
+        return _train(config, out, force, voice, drawers)
+
+
+def _train(config: RunConfig, out: Path | None, force: bool, voice: Voice, drawers: Drawers) -> int:
+    from glassnet.cli import runs
+    from glassnet.errors import DivergedError, WorkerDiedError
+    from glassnet.files import write_text
+    from glassnet.listeners import CSVHistory, Progress, StopOnInterrupt, hold_interrupts
+
     data = config.load_data()
     training = config.make_training(data)
     resolved = config.resolved(data)
@@ -92,7 +100,7 @@ def run(config: RunConfig, out: Path | None, force: bool, voice: Voice) -> int:
             failure = error
         result = training.result()
         write_text(folder / runs.RUN_FILE, settings)
-        _write(resolved, data, result, folder, voice)
+        _write(resolved, data, result, folder, voice, drawers)
         if not isinstance(failure, DivergedError):  # whoever reads with the newest run wants one that came out well
             runs.point_latest(folder)
     if failure is not None:
@@ -135,7 +143,7 @@ def _network_line(config: RunConfig, data: DataSet) -> str:
     return f"{widths} on {data.name}, {config.activation}, {config.loss}, {config.optimizer}"
 
 
-def _write(config: RunConfig, data: DataSet, result: Result, folder: Path, voice: Voice) -> None:
+def _write(config: RunConfig, data: DataSet, result: Result, folder: Path, voice: Voice, drawers: Drawers) -> None:
     """Evaluate the test samples, write all files of a run, and say what came out."""
     import numpy as np
 
@@ -159,7 +167,7 @@ def _write(config: RunConfig, data: DataSet, result: Result, folder: Path, voice
             voice.say(
                 "it learnt nothing: always to answer with one class would be as good; try another --learning-rate"
             )
-    figures = _draw(config, data, result, test, outputs, folder)
+    figures = _draw(config, data, result, test, outputs, folder, drawers)
     last = {name: column[-1] if column else float("nan") for name, column in result.history.items()}
     rate = result.samples / result.train_seconds if result.train_seconds else float("nan")
     wall_seconds = time.time() - runs.process_start()
@@ -200,7 +208,13 @@ def _share_of_largest_class(data: DataSet) -> float:
 
 
 def _draw(
-    config: RunConfig, data: DataSet, result: Result, test: Evaluation | None, outputs: NDArray[Any], folder: Path
+    config: RunConfig,
+    data: DataSet,
+    result: Result,
+    test: Evaluation | None,
+    outputs: NDArray[Any],
+    folder: Path,
+    drawers: Drawers,
 ) -> list[str]:
     """Draw what the run allows, and return the names of the files."""
     import numpy as np
@@ -214,7 +228,7 @@ def _draw(
         makers = plots.figure_makers(result.model, data.test, outputs, title)
         if result.history["epoch"]:
             makers = {"learning-curve": partial(plots.learning_curve, result.history, title), **makers}
-        plots.save_all({folder / plots.FIGURES[name]: make for name, make in makers.items()})
+        drawers.save_all({folder / plots.FIGURES[name]: make for name, make in makers.items()})
     names = [plots.FIGURES[name] for name in makers]
     for name in set(plots.FIGURES.values()).difference(names):
         (folder / name).unlink(missing_ok=True)  # of the run that this one replaces

@@ -7,7 +7,7 @@ one, and `save` writes it. All share one calm style, see `plots.style`.
 - `confusion`, `mistakes`: what is taken for what, and which samples were misread most surely;
 - `weights`: what each unit of the first layer looks for;
 - `figures_of`: those of these that a model and its test samples can have, and `FIGURES`: the files they are kept in;
-- `figure_makers`, `save_all`: the same, made when they are called for, and written on two cores.
+- `figure_makers`, `Drawers`: the same, made when they are called for, and written on two cores.
 """
 
 from glassnet.plots.curves import (
@@ -23,11 +23,12 @@ from glassnet.plots.pictures import mistakes, mistakes_figure, picture_shape, we
 from glassnet.plots.results import FIGURES, figure_makers, figures_of, first_weights
 from glassnet.plots.style import save
 from glassnet.plots.tables import confusion, confusion_figure
-from glassnet.plots.together import save_all
+from glassnet.plots.together import Drawers
 
 __all__ = [
     "FIGURES",
     "QUANTITIES",
+    "Drawers",
     "compare",
     "comparison_figure",
     "confusion",
@@ -43,7 +44,6 @@ __all__ = [
     "mistakes_figure",
     "picture_shape",
     "save",
-    "save_all",
     "weights",
     "weights_figure",
 ]
