@@ -112,6 +112,10 @@ class Staircase:
     reach : (N,) leading columns after which a row is zero, never more than in the row above, the first one K; or None,
         then all is one step
 
+    Attributes
+    ----------
+    array, reach, shape : of what it was put over last
+
     Examples
     --------
     >>> x = Staircase(np.array([[1.0, 2.0, 3.0], [4.0, 0.0, 0.0]]))
@@ -130,7 +134,7 @@ class Staircase:
 
     def put(self, array: Array, reach: NDArray[np.intp] | None = None) -> Staircase:
         """Become the staircase of another array."""
-        self.array, self._reach = array, reach
+        self.array, self.reach = array, reach
         self.shape: tuple[int, ...] = array.shape
         return self
 
@@ -143,12 +147,13 @@ class Staircase:
     def dot(self, W: Array, out: Array) -> Array:
         """Return x W (N, O), with as many leading rows of W (D, O) as x has columns."""
         array, (n, columns), outputs = self.array, self.shape, W.shape[1]
-        if self._reach is None:
-            return np.dot(array, W[:columns], out=out)
+        if self.reach is None:
+            product: Array = array.dot(W[:columns], out=out)
+            return product
         if self._small(outputs):
             start = 0
             while start < n:
-                reach = self._reach.item(start)
+                reach = self.reach.item(start)
                 stop = start + SMALL // (reach * outputs)
                 np.matmul(array[start:stop, :reach], W[:reach], out=out[start:stop])
                 start = stop
@@ -175,11 +180,11 @@ class Staircase:
     def strips(self, outputs: int) -> list[tuple[int, int, int]]:
         """Cut the columns into strips (rows, start, stop), each with the leading rows that reach into it."""
         n, columns = self.shape
-        if self._reach is None:
+        if self.reach is None:
             return [(n, 0, columns)]
         strips, start = [], 0
         if self._small(outputs):
-            ascending = self._reach[::-1].tolist()
+            ascending = self.reach[::-1].tolist()
             while start < columns:
                 rows = n - bisect_right(ascending, start)
                 stop = min(start + SMALL // (rows * outputs), columns)
@@ -189,25 +194,28 @@ class Staircase:
         rows = n
         for share in reversed(STEPS):
             above = int(share * n)
-            stop = self._reach.item(above)
+            stop = self.reach.item(above)
             if above and min(stop - start, columns - stop) >= LEAST_STEP:
                 strips.append((rows, start, stop))
                 rows, start = above, stop
         return [*strips, (rows, start, columns)]
 
 
-@dataclass(frozen=True)
 class _Transposed:
     """x^T (K, N) of a staircase."""
 
-    x: Staircase
+    __slots__ = ("_x",)
+
+    def __init__(self, x: Staircase) -> None:
+        self._x = x
 
     def dot(self, dy: Array, out: Array) -> Array:
         """Write x^T dy, with dy (N, O), into the first K rows of `out` (D, O), and leave the others alone."""
-        array, strips = self.x.array, self.x.strips(dy.shape[1])
-        if len(strips) == 1:
-            np.dot(array.T, dy, out=out[: array.shape[1]])
+        x = self._x
+        array = x.array
+        if x.reach is None:
+            array.T.dot(dy, out=out[: array.shape[1]])
             return out
-        for rows, start, stop in strips:  # np.dot would copy a part of the array first
+        for rows, start, stop in x.strips(dy.shape[1]):  # np.dot would copy a part of the array first
             np.matmul(array[:rows, start:stop].T, dy[:rows], out=out[start:stop])
         return out
