@@ -340,8 +340,8 @@ descent, momentum and Adam. Textbook NumPy: new arrays in every line. A full bat
 have float32 data ready in memory; glassnet has bytes."""
 
 CEILING_TEXT = """Large square products run at {square} (GFLOP/s). "sgemm alone" computes the products of a step and
-nothing else, in the shapes that glassnet executes: columns that are dark in a whole batch are not multiplied, and
-the mean number of columns that are is given. It takes one or two threads, whichever is faster. The share is its
+nothing else, as glassnet executes them: no more than the steps of a batch is multiplied, and the mean number of columns
+that is left of each image is given. It takes one or two threads, whichever is faster. The share is its
 time over ours."""
 
 PROMPT_TEXT = """A fresh script that trains {cell} for {epochs} epochs, from the start of Python to its end:

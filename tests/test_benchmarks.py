@@ -17,12 +17,13 @@ from glassnet import optim
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+import optimizers  # noqa: E402
 import peers_page  # noqa: E402
 import processes  # noqa: E402
 import runners.common  # noqa: E402
 import runners.sgemm  # noqa: E402
 import steps  # noqa: E402
-from runners import glass, textbook  # noqa: E402
+from runners import glass, sgemm, textbook  # noqa: E402
 from runners.common import BETA1, BETA2, CELLS, EPSILON, LEARNING_RATES, MOMENTUM, OPTIMIZERS, RHO, Cell  # noqa: E402
 
 sys.path.remove(str(BENCHMARKS))
@@ -149,9 +150,21 @@ def test_products_are_counted_as_they_are_executed():
     noted, count = glass.products_of(glass.OneProcess(), Cell((100, 100), 100, "sgd"), most=4)
     assert count >= 4
     assert len(noted) == 3 * count
-    assert [o for _, _, o in noted[:3]] == [100, 100, 10]
-    assert all(n == 100 and k <= 784 for n, k, _ in noted[::3])
-    assert all(k == 100 for n, k, _ in noted[1::3])
+    assert [product.o for product in noted[:3]] == [100, 100, 10]
+    assert all(product.n == 100 and product.k <= 784 for product in noted[::3])
+    assert all(product.k == 100 and product.reach is None for product in noted[1::3])
+    first = noted[0]
+    assert first.reach is not None
+    whole = 2 * first.n * first.k * first.o
+    assert 2 * first.reach.sum() * first.o < sgemm.multiplied(first) < 0.9 * whole
+    assert sgemm.multiplied(first._replace(reach=None)) == whole
+
+
+def test_updates_and_steps_of_every_optimizer_are_timed(monkeypatch):
+    monkeypatch.setattr(optimizers, "STEPS", 1)
+    for figures in optimizers.seconds(1):
+        assert set(figures) == set(optim.OPTIMIZERS)
+        assert all(len(column) == 1 and column[0] > 0 for column in figures.values())
 
 
 def run(*arguments, folder, **variables):

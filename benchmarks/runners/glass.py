@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import ExitStack, closing
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ import glassnet as gn
 from glassnet.config import RunConfig
 from glassnet.layers import Dense
 from glassnet.training import Training, blas_threads
-from runners.common import LEARNING_RATES, Cell, LoopRunner
+from runners.common import LEARNING_RATES, Array, Cell, LoopRunner
 
 EPOCHS = 1_000_000
 """More than anybody waits for."""
@@ -91,18 +91,29 @@ def steps_of(training: Training) -> Generator[int, None, None]:
             before = training.step
 
 
-def products_of(runner: OneProcess, cell: Cell, most: int = 20) -> tuple[list[tuple[int, int, int]], int]:
-    """Train a few steps and note (n, k, O) of every x W that is computed: k is how many columns of x it took.
+class Product(NamedTuple):
+    """One x W of a step: x (n, k) and W (k, O); x is a staircase if its rows reach less and less far."""
+
+    n: int
+    k: int
+    o: int
+    reach: Array | None
+
+
+def products_of(runner: OneProcess, cell: Cell, most: int = 20) -> tuple[list[Product], int]:
+    """Train a few steps and note every x W that is computed: k is how many columns of x it took.
 
     Returns
     -------
     the products in the order of the layers and blocks, and the number of steps
     """
-    noted: list[tuple[int, int, int]] = []
+    noted: list[Product] = []
     forward = Dense.forward
 
     def noting(self: Dense, p: Any, x: Any, ws: Any) -> Any:
-        noted.append((*x.shape, self.units))
+        reach = getattr(x, "reach", None)
+        n, k = x.shape
+        noted.append(Product(n, k, self.units, None if reach is None else reach.copy()))
         return forward(self, p, x, ws)
 
     training = runner.make_training(cell)

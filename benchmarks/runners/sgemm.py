@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from glassnet.data.columns import Staircase
 from runners.common import Array, Cell, HasNoneError, LoopRunner, thread_counts
-from runners.glass import OneProcess, products_of
+from runners.glass import OneProcess, Product, products_of
 
 SQUARE = 1536
 """Side of the matrices whose product tells what the machine can do at best."""
@@ -38,14 +39,14 @@ class Products(LoopRunner):
             raise HasNoneError("the stochastic step multiplies vectors")
         products: list[Callable[[], object]] = []
         arrays: dict[tuple[str, int, int, int], Array] = {}
-        for number, shape in enumerate(noted):
-            products += make_products(arrays, number % layers, *shape)
+        for number, product in enumerate(noted):
+            products += make_products(arrays, number % layers, product)
         self.steps = rounds(products, steps)
         self.run(0.0)
         first = noted[::layers]
         self.counts = {
-            "flops": sum(flops(number % layers, *shape) for number, shape in enumerate(noted)) / steps,
-            "columns": round(sum(n * k for n, k, _ in first) / sum(n for n, _, _ in first)),
+            "flops": sum(flops(number % layers, product) for number, product in enumerate(noted)) / steps,
+            "columns": round(sum(map(multiplied, first)) / sum(2 * product.n * product.o for product in first)),
         }
 
     def use_threads(self, count: int) -> None:
@@ -61,21 +62,50 @@ class Products(LoopRunner):
         return {str(threads): square(threads) for threads in thread_counts()}
 
 
-def flops(layer: int, n: int, k: int, o: int) -> int:
+def multiplied(product: Product) -> int:
+    """Count the multiplications of x W and x^T dy, those of the steps alone where x is a staircase.
+
+    Examples
+    --------
+    >>> multiplied(Product(2, 3, 4, None)), multiplied(Product(100, 700, 100, np.linspace(700, 1, 100, dtype=np.intp)))
+    (48, 8449600)
+    """
+    n, k, o, reach = product
+    if reach is None:
+        return 2 * n * k * o
+    matmul, found = np.matmul, []
+
+    def counting(a: Array, b: Array, out: Array) -> Array:
+        found.append(a.size * b.shape[1])
+        return out
+
+    x = Staircase(np.empty((n, k), np.float32), reach)
+    np.matmul = counting  # type: ignore[assignment]
+    try:
+        with np.errstate(all="ignore"):  # nothing is computed, so sums are of whatever lies there
+            x.dot(np.empty((k, o), np.float32), out=np.empty((n, o), np.float32))
+            x.T.dot(np.empty((n, o), np.float32), out=np.empty((k, o), np.float32))
+    finally:
+        np.matmul = matmul
+    return sum(found)
+
+
+def flops(layer: int, product: Product) -> int:
     """Count the operations of a dense layer: x W, x^T dy, and but for the lowest layer dy W^T.
 
     Examples
     --------
-    >>> flops(0, 2, 3, 4), flops(1, 2, 3, 4)
+    >>> flops(0, Product(2, 3, 4, None)), flops(1, Product(2, 3, 4, None))
     (96, 144)
     """
-    return 2 * n * k * o * (3 if layer else 2)
+    return 2 * multiplied(product) + (2 * product.n * product.k * product.o if layer else 0)
 
 
 def make_products(
-    arrays: dict[tuple[str, int, int, int], Array], layer: int, n: int, k: int, o: int
+    arrays: dict[tuple[str, int, int, int], Array], layer: int, product: Product
 ) -> list[Callable[[], object]]:
     """Return the products of one dense layer of k inputs and o outputs on n samples, ready to be called."""
+    n, k, o, reach = product
 
     def array(name: str, rows: int, columns: int) -> Array:
         key = name, layer, rows, columns
@@ -85,7 +115,8 @@ def make_products(
 
     x, w, dy = array("x", n, k), array("w", k, o), array("dy", n, o)
     y, dw = array("y", n, o), array("dw", k, o)
-    products: list[Callable[[], object]] = [lambda: np.dot(x, w, out=y), lambda: np.dot(x.T, dy, out=dw)]
+    rows = x if reach is None else Staircase(x, reach)
+    products: list[Callable[[], object]] = [lambda: rows.dot(w, out=y), lambda: rows.T.dot(dy, out=dw)]
     if layer:
         dx = array("dx", n, k)
         products.append(lambda: np.dot(dy, w.T, out=dx))
