@@ -1,8 +1,8 @@
 """Every optimizer at its default learning rate: how well the default network reads after five epochs, and the price.
 
 ``python benchmarks/optimizers.py`` trains every optimizer with every seed, times the updates side by side, and writes
-docs/optimizer-figures.md. The learning rates were chosen on the validation images (docs/decisions/0008 and 0012); the
-test images are read once a run, at its end.
+docs/optimizer-figures.md. The learning rates were chosen on the validation images (docs/decisions/0008, 0012 and 0017);
+the test images are read once a run, at its end.
 """
 
 from __future__ import annotations

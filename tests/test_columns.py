@@ -42,6 +42,14 @@ def test_nothing_is_lit_after_the_reach(dtype: Any, width: int) -> None:
     assert columns.lit == columns.reach.max()
 
 
+@pytest.mark.parametrize("shape", [(300, 28), (300, 8), (1, 40)])
+def test_where_all_is_dark_one_column_is_left(shape: tuple[int, int]) -> None:
+    columns = lit_columns(np.zeros(shape, np.uint8), Preprocessing())
+    assert columns is not None
+    assert (columns.lit, set(columns.reach.tolist())) == (1, {1})
+    assert lit_columns(np.ones((20, 1), np.uint8), Preprocessing()) is None
+
+
 @pytest.mark.parametrize(
     ("features", "preprocessing"),
     [

@@ -23,7 +23,7 @@ from glassnet.plots import Drawers, together
 from glassnet.plots.style import new_figure
 
 HERE = os.getpid()
-CAN_FORK = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+CAN_FORK = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="nothing is forked here")
 
 
 @pytest.fixture(params=["one process", pytest.param("others", marks=CAN_FORK)])
@@ -133,10 +133,47 @@ def test_an_error_in_either_half_is_raised_here(tmp_path: Path, forks: bool, bad
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_can_not_be_sent_is_made_here(tmp_path: Path, forks: bool) -> None:
+def test_what_can_not_be_sent_is_made_here(tmp_path: Path, forks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     made = {tmp_path / f"{i}.png": lambda i=i: figure(float(i)) for i in range(3)}
-    save_all(made)
-    assert set(tmp_path.iterdir()) == set(made)
+    with Drawers() as drawers:
+        drawers.save_all(made)
+        assert set(tmp_path.iterdir()) == set(made)
+        monkeypatch.setattr(together, "PATIENCE", 20.0)
+        assert (HERE in who_drew(tmp_path, drawers)) is not forks  # and what can be sent is
+
+
+def test_after_an_error_figures_are_made_all_the_same(tmp_path: Path, forks: bool) -> None:
+    with Drawers() as drawers:
+        with pytest.raises(ValueError, match="what went wrong"):
+            drawers.save_all({tmp_path / "a.png": partial(figure, 1.0), tmp_path / "b.png": lambda: broken(1.0)})
+        assert (HERE in who_drew(tmp_path, drawers)) is not forks
+    assert (tmp_path / "3.png").exists()
+
+
+@pytest.mark.usefixtures("forks")
+def test_a_path_is_that_of_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Drawers() as drawers:
+        monkeypatch.chdir(tmp_path)
+        drawers.save_all({Path("here.png"): partial(figure, 1.0)})
+    assert (tmp_path / "here.png").exists()
+
+
+@CAN_FORK
+@pytest.mark.usefixtures("may_fork")
+def test_what_matplotlib_made_for_itself_is_removed(tmp_path: Path) -> None:
+    code = """if 1:
+        from glassnet.plots import Drawers, together
+        together._may_fork = lambda: True
+        with Drawers():
+            pass
+    """
+    (tmp_path / "home").touch()  # no folder, so nothing can be kept in it
+    home = str(tmp_path / "home")
+    (tmp_path / "tmp").mkdir()
+    env = {**os.environ, "HOME": home, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home, "TMPDIR": str(tmp_path / "tmp")}
+    env.pop("MPLCONFIGDIR", None)
+    subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=60)
+    assert not [path.name for path in (tmp_path / "tmp").iterdir() if path.name.startswith("matplotlib")]
 
 
 @CAN_FORK
@@ -178,6 +215,7 @@ def test_processes_that_hang_are_given_up(tmp_path: Path, monkeypatch: pytest.Mo
     with Drawers() as drawers:
         processes = who_drew(tmp_path, drawers)  # both are ready
         monkeypatch.setattr(together, "PATIENCE", 0.5)
+        monkeypatch.setattr(together, "GRACE", 0.1)
         drawers.save_all(made)
     assert set(made) <= set(tmp_path.iterdir())
     assert all(ends_soon(process) for process in processes)

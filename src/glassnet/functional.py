@@ -83,7 +83,7 @@ def tanh_derivative(y: Array, out: Array | None = None, scratch: Array | None = 
 def relu(z: Array, out: Array | None = None, scratch: Array | None = None, zeros: Array | float = 0.0) -> Array:
     """Rectified linear unit, y = max(0, z) (Nair and Hinton, 2010).
 
-    ``zeros`` may be an array like z: NumPy compares two arrays in a third of the time of an array and a number.
+    ``zeros`` may be an array like z: NumPy compares two arrays in half the time of an array and a number, or less.
     """
     y, _ = _room(z, out, scratch)
     return np.maximum(z, zeros, out=y)

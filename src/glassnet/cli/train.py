@@ -69,17 +69,17 @@ def run(config: RunConfig, out: Path | None, force: bool, voice: Voice) -> int:
     if out is not None:
         names = runs.MODEL, runs.RUN_FILE, "history.csv", "result.json", *plots.FIGURES.values()
         runs.check_free(out, force, names)
+    data = config.load_data()
     with plots.Drawers() as drawers:  # they load matplotlib meanwhile
-        return _train(config, out, force, voice, drawers)
+        return _train(config, data, out, force, voice, drawers)
 
 
-def _train(config: RunConfig, out: Path | None, force: bool, voice: Voice, drawers: Drawers) -> int:
+def _train(config: RunConfig, data: DataSet, out: Path | None, force: bool, voice: Voice, drawers: Drawers) -> int:
     from glassnet.cli import runs
     from glassnet.errors import DivergedError, WorkerDiedError
     from glassnet.files import write_text
     from glassnet.listeners import CSVHistory, Progress, StopOnInterrupt, hold_interrupts
 
-    data = config.load_data()
     training = config.make_training(data)
     resolved = config.resolved(data)
     settings = runs.config_text(resolved)
