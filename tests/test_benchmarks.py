@@ -22,6 +22,7 @@ import peers_page  # noqa: E402
 import processes  # noqa: E402
 import runners.common  # noqa: E402
 import runners.sgemm  # noqa: E402
+import start  # noqa: E402
 import steps  # noqa: E402
 from runners import glass, sgemm, textbook  # noqa: E402
 from runners.common import BETA1, BETA2, CELLS, EPSILON, LEARNING_RATES, MOMENTUM, OPTIMIZERS, RHO, Cell  # noqa: E402
@@ -207,6 +208,16 @@ def test_memory_is_that_of_the_whole_tree(tmp_path):
 def test_a_command_that_fails_is_an_error(tmp_path):
     with pytest.raises(RuntimeError, match="no such thing"):
         processes.seconds_of([sys.executable, "-c", "raise SystemExit('no such thing')"], dict(os.environ), tmp_path)
+
+
+def test_starts_are_timed():
+    done = CliRunner().invoke(start.main, ["--runs", "1"])
+    assert done.exit_code == 0
+    head, *rows = done.stdout.splitlines()
+    assert head.split()[-3:] == ["median", "best", "asked"]
+    for name, row in zip(start.ASKED, rows, strict=True):
+        assert row.startswith(name)
+        assert 0 < float(row.split()[-3]) == float(row.split()[-2])
 
 
 def test_steps_mark_what_became_slower(tmp_path, monkeypatch):

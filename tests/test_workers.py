@@ -303,6 +303,7 @@ import os, signal, sys, time
 sys.path.insert(0, {folder!r})
 from test_workers import here, oversleep, team, wait_for_ever
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell turns off for what runs in its background
     with team(3, {work}, _method={method!r}) as started:
         here(started)
         print(*started.share("pids").tolist(), flush=True)
