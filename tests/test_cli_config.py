@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import Glassnet, write_idx_folder
 
-from glassnet import RunConfig
+from glassnet import RunConfig, load_model
 from glassnet.cli import runs
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
@@ -69,6 +70,10 @@ def model_of(folder: str) -> bytes:
         "--class-weights balanced --label-smoothing 0.1",
         "--class-weights 1,2,3,4,5,6,7,8,9,0.1 --validation 0",
         "--hidden= --loss mse --no-shuffle --seed 4294967295",
+        "--input-range 0.01,1 --bias-initializer normal:0.1 --loss mse --label-smoothing 0.02",
+        "--input-range -1,1 --workers 2",
+        "--optimizer nesterov --momentum-form sum",
+        "--optimizer rmsprop --epsilon-in-root",
         "--hidden 9,7 --freeze dense_1,dense_3 --activation gelu --initializer normal:0.1",
     ],
 )
@@ -134,12 +139,33 @@ def test_what_the_file_looks_like(train: Callable[..., Values], idx_folder: Path
     assert text.startswith("# All settings of a run, written by glassnet ")
     assert "glassnet train --config run.toml" in text.splitlines()[1]
     assert values == {
-        "data": str(idx_folder.resolve()), "classes": 10, "validation": 30, "validate": True, "hidden": [8],
-        "activation": "relu", "output_activation": "softmax", "initializer": "auto", "frozen": [],
+        "data": str(idx_folder.resolve()), "classes": 10, "validation": 30, "validate": True,
+        "input_range": [0.0, 1.0], "hidden": [8],
+        "activation": "relu", "output_activation": "softmax", "initializer": "auto",
+        "bias_initializer": "zeros", "frozen": [],
         "loss": "softmax-crossentropy", "loss_reduction": "mean", "label_smoothing": 0.0, "optimizer": "momentum",
-        "learning_rate": 0.15, "momentum": 0.9, "l2": 0.0, "weight_decay": 0.0, "schedule": "onecycle",
+        "learning_rate": 0.15, "momentum": 0.9, "momentum_form": "classical", "l2": 0.0,
+        "weight_decay": 0.0, "schedule": "onecycle",
         "batch_size": 200, "epochs": 2, "shuffle": True, "seed": 3, "workers": 1, "threads": 1,
     }  # fmt: skip
+
+
+def test_the_range_of_the_inputs_is_a_part_of_the_model(train: Callable[..., Values], glassnet: Glassnet) -> None:
+    train("--input-range", "-3,5", "--validation", 30)
+    model = load_model("out/model.safetensors")
+    assert model.preprocessing.apply(np.array([[0, 255]], np.uint8)).round(5).tolist() == [[-3.0, 5.0]]
+    status, out, _ = glassnet("evaluate", "--model", "out/model.safetensors", "--json")
+    facts = json.loads(Path("out/result.json").read_text(encoding="utf-8"))
+    assert status == 0
+    assert json.loads(out)["accuracy"] == facts["test_accuracy"]
+    assert json.loads(out)["loss"] == pytest.approx(facts["test_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("text", ["1", "0,1,2", "a,b", "1,0", "0,nan", "0,inf", ""])
+def test_a_range_that_is_none_is_refused(glassnet: Glassnet, text: str) -> None:
+    status, _, err = glassnet("train", "--input-range", text)
+    assert status == 2
+    assert "--input-range" in err
 
 
 # ------------------------------------------------------------------------------------------ what is overridden

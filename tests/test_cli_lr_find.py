@@ -103,6 +103,19 @@ def test_results_are_not_overwritten_without_force(glassnet: Glassnet, words: tu
     assert glassnet(*given, "--force")[0] == 0
 
 
+def test_the_command_to_train_with_says_it_all(
+    glassnet: Glassnet, words: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glassnet.plots.figure_makers", lambda *args, **kwargs: {})
+    more = ("--input-range", "-1,1", "--optimizer", "rmsprop", "--epsilon-outside-root", "--bias-initializer", "normal")
+    status, out, _ = glassnet(*words, *more, "--json")
+    assert status == 0
+    train = shlex.split(json.loads(out)["train"])[1:]
+    assert glassnet(*train, "--out", "trained", "--max-steps", 2)[0] == 0
+    found = RunConfig.from_toml("trained")
+    assert (found.input_range, found.epsilon_in_root, found.bias_initializer) == ((-1.0, 1.0), False, "normal")
+
+
 def test_quiet(glassnet: Glassnet, words: tuple[object, ...]) -> None:
     assert glassnet(*words, "--quiet") == (0, "", "")
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from glassnet.data import Preprocessing, Samples
 from glassnet.data.batches import Batches
-from glassnet.data.columns import LEAST_STEP, SMALL, LitColumns, Staircase, lit_columns
+from glassnet.data.columns import LEAST_STEP, SMALL, LitColumns, Raised, Staircase, lit_columns
 
 Array = NDArray[Any]
 
@@ -54,15 +54,26 @@ def test_where_all_is_dark_one_column_is_left(shape: tuple[int, int]) -> None:
     ("features", "preprocessing"),
     [
         (np.eye(20), Preprocessing(invert=True)),
-        (np.eye(20), Preprocessing(mean=0.1)),
         (np.eye(20), Preprocessing(mean=(0.1,) * 20)),
         (np.ones((20, 20)), Preprocessing()),
         (np.r_[np.eye(20), np.ones((400, 20))], Preprocessing()),
     ],
-    ids=["inverted", "centred", "centred each", "dense", "dense but for a few"],
+    ids=["inverted", "centred each", "dense", "dense but for a few"],
 )
 def test_dense_data_stay_as_they_are(features: Array, preprocessing: Preprocessing) -> None:
     assert lit_columns(features, preprocessing) is None
+
+
+@pytest.mark.parametrize(("mean", "background"), [(0.0, 0.0), (-0.01, 0.01), (0.3, -0.3)])
+def test_columns_on_a_ground_are_those_of_zeros(mean: float, background: float) -> None:
+    features = np.array([[0, 9, 0, 1, 0], [0, 9, 0, 0, 0], [0, 9, 3, 2, 0], [0, 0, 0, 5, 0]], np.uint8)
+    zeros, columns = lit_columns(features, Preprocessing()), lit_columns(features, Preprocessing(0.5, mean=mean))
+    assert columns is not None
+    assert zeros is not None
+    assert (columns.background, zeros.background) == (background, 0.0)
+    assert columns.lit == zeros.lit
+    for name in ("order", "features", "reach"):
+        np.testing.assert_array_equal(getattr(columns, name), getattr(zeros, name))
 
 
 # ----------------------------------------------------------------------------------------------------- staircases
@@ -103,6 +114,42 @@ def test_a_staircase_multiplies_like_its_array(shape: tuple[int, int, int], dtyp
     assert (dW[columns:] == 7).all()
     assert (len(x), x.shape, x.ndim) == (n, array.shape, 2)
     np.testing.assert_array_equal(np.asarray(x), array)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("known", [True, False], ids=["reach", "no reach"])
+def test_a_raised_staircase_multiplies_like_its_array(shape: tuple[int, int, int], known: bool) -> None:
+    n, columns, outputs = shape
+    array, reach = stairs(n, columns)
+    plain = np.concatenate([array, np.zeros((n, 7))], axis=1) + 0.4  # seven more columns that nobody reaches
+    x = Raised(array, reach if known else None, background=0.4, width=columns + 7)
+    rng = np.random.default_rng(1)
+    W, dy = rng.uniform(0.1, 1, (columns + 7, outputs)), rng.uniform(0.1, 1, (n, outputs))
+    W[::3] *= -0.2  # no sum is near zero, so that the error is one of the products
+    dy[::3] *= -0.2
+    y = np.full((n, outputs), np.nan)
+    assert x.dot(W, out=y) is y
+    scale = np.abs(plain) @ np.abs(W)
+    assert (np.abs(y - np.einsum("nd,do->no", plain, W)) < 1e-12 * scale).all()
+    dW = np.full_like(W, np.nan)
+    assert x.T.dot(dy, out=dW) is dW
+    scale = np.abs(plain).T @ np.abs(dy)
+    assert (np.abs(dW - np.einsum("nd,no->do", plain, dy)) < 1e-12 * scale).all()
+    assert (len(x), x.shape, x.ndim) == (n, plain.shape, 2)
+    np.testing.assert_array_equal(np.asarray(x), plain)
+    assert np.asarray(x, np.float32).dtype == np.float32
+    with pytest.raises(ValueError, match="without a copy"):
+        np.array(x, copy=False)
+
+
+def test_a_raised_staircase_can_be_put_over_another_array() -> None:
+    x = Raised(*stairs(5, 4), background=-2.0, width=6)
+    x.dot(np.ones((6, 3)), out=np.empty((5, 3)))
+    array, reach = stairs(450, 500, seed=1)
+    wide = Raised(array[:1, :1], None, background=-2.0, width=600)
+    assert wide.put(array, reach) is wide
+    wanted = array.sum(axis=1) - 1200
+    np.testing.assert_allclose(wide.dot(np.ones((600, 100)), out=np.empty((450, 100)))[:, 99], wanted, rtol=1e-12)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -210,6 +257,25 @@ def test_shares_are_the_batch_whoever_takes_them_and_in_whatever_order(
                     before = columns.reach[rows].min()
         assert sorted(found) == wanted
         assert shares[0].reach(epoch, number) == (columns.lit if batch_size == "full" else columns.reach[wanted].max())
+
+
+@pytest.mark.parametrize("sort", [True, False])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("batch_size", [2, 50, "full"])
+def test_batches_on_a_ground_have_all_columns(batch_size: int | str, workers: int, shuffle: bool, sort: bool) -> None:
+    columns, plain = batches(batch_size, shuffle=shuffle, sort=sort)
+    preprocessing = Preprocessing(0.99 / 255, mean=-0.01)
+    raised = lit_columns(plain.samples.features, preprocessing)
+    assert raised is not None
+    x = preprocessing.apply(plain.samples.features, dtype=np.float64)[:, columns.order]
+    for rank in range(workers):
+        share = Batches(plain.samples, preprocessing, np.eye(N), batch_size=batch_size, columns=raised, block=7,
+                        dtype=np.float64, shuffle=shuffle, sort=sort, share=(rank, workers))  # fmt: skip
+        assert share.reach(0, 1) == 200
+        for batch in share.blocks(0, 0):
+            assert batch.x.shape == (len(batch.t), 200)
+            np.testing.assert_allclose(np.asarray(batch.x), x[batch.rows], rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("batch_size", [50, "full"])

@@ -8,7 +8,7 @@ import json
 import re
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import click
 import numpy as np
@@ -31,7 +31,17 @@ from glassnet import (
     load,
 )
 from glassnet.cli.train import command
-from glassnet.config import COMMON, LEARNING_RATES, OUTPUTS, RECTIFIERS, SCHEDULES, SETTING_NAMES, SETTINGS
+from glassnet.config import (
+    ARGUMENTS,
+    COMMON,
+    FORMS,
+    LEARNING_RATES,
+    OUTPUTS,
+    RECTIFIERS,
+    SCHEDULES,
+    SETTING_NAMES,
+    SETTINGS,
+)
 from glassnet.errors import ConfigError, MissingFileError
 from glassnet.initializers import INITIALIZERS
 from glassnet.layers import ACTIVATIONS
@@ -118,6 +128,47 @@ def test_every_setting_arrives_where_it_belongs(digits: DataSet) -> None:
     np.testing.assert_array_equal(run.network.params[1].W, before)
 
 
+def test_forms_and_epsilons_arrive(digits: DataSet) -> None:
+    for optimizer, form in (("momentum", "mean"), ("nesterov", "sum")):
+        config = RunConfig(optimizer=optimizer, momentum_form=form)
+        assert config.make_training(digits).optimizer.form == form  # type: ignore[attr-defined]
+        assert RunConfig(optimizer=optimizer).resolved(digits).momentum_form == "classical"
+    rule = RunConfig(optimizer="rmsprop", epsilon_in_root=True).make_training(digits).optimizer
+    assert rule.epsilon_in_root is True  # type: ignore[attr-defined]
+    assert RunConfig(optimizer="rmsprop").resolved(digits).epsilon_in_root is False
+
+
+def test_smoothing_of_squares_arrives(digits: DataSet) -> None:
+    run = RunConfig(loss="mse", label_smoothing=0.02).make_training(digits)
+    assert np.unique(run.plan.targets).tolist() == pytest.approx([0.01, 0.99])
+
+
+def test_biases_are_drawn_as_told(digits: DataSet) -> None:
+    network = RunConfig(bias_initializer="normal:0.1", hidden=(400, 300)).make_network(digits)
+    biases = [layer.b for layer in network.params if "b" in vars(layer)]
+    assert [len(b) for b in biases] == [400, 300, 10]
+    assert 0.08 < np.std(np.concatenate(biases)) < 0.12
+    for b in biases[:2]:
+        assert abs(b.mean()) < 0.03
+    assert RunConfig(bias_initializer="normal").make_network(digits).layers[1] == Dense(100, HeNormal(), Normal())
+    for layer in RunConfig().make_network(digits).params:
+        assert not vars(layer).get("b", np.zeros(1)).any()
+
+
+def test_inputs_in_a_range(idx_folder: Path) -> None:
+    config = RunConfig(data=str(idx_folder), input_range=(0.01, 1.0), hidden=(5,), epochs=1)
+    plain, data = load(idx_folder), config.load_data()
+    u = plain.train.features.astype(np.float64) / 255
+    x = data.preprocessing.apply(data.train.features, dtype="float64")
+    np.testing.assert_allclose(x, 0.01 * (1 - u) + u, rtol=0, atol=1e-15)
+    assert plain.preprocessing == RunConfig(data=str(idx_folder)).load_data().preprocessing
+    assert load(idx_folder).preprocessing == plain.preprocessing
+    training = config.make_training(data)
+    config.follow(training)
+    assert training.model.preprocessing == data.preprocessing
+    assert training.model.evaluate(plain.test) == training.model.evaluate(data.test)  # raw samples of either
+
+
 def test_adamw_alone_decays_by_default(digits: DataSet) -> None:
     decays = {name: RunConfig(optimizer=name).resolved(digits).weight_decay for name in OPTIMIZERS}
     assert decays.pop("adamw") == 0.01
@@ -134,6 +185,8 @@ def test_a_config_comes_back_from_a_file(tmp_path: Path) -> None:
         RunConfig(data='a "b" \\ $c.csv,\u6570\u5b57.csv', hidden=(), frozen=("dense_1",), class_weights="balanced"),
         RunConfig(batch_size="full", class_weights=(1.0, 0.1, 1e-300), epsilon=1e-8, learning_rate=0.1 + 0.2,
                   schedule="cosine", warmup=7, max_steps=3, validate=False),
+        RunConfig(optimizer="rmsprop", epsilon_in_root=True, input_range=(0.01, 1.0), bias_initializer="normal:0.1"),
+        RunConfig(optimizer="nesterov", momentum_form="sum", loss="mse", label_smoothing=0.02),
     ]  # fmt: skip
     for config in configs:
         (tmp_path / "run.toml").write_text(config.to_toml(), encoding="utf-8")
@@ -166,6 +219,10 @@ def test_a_file_by_hand(tmp_path: Path) -> None:
         ("learning_rate = -1", ["learning_rate must be a finite number"]),
         ("hidden = 100", ["hidden must be a list, each a whole number, not 100"]),
         ('hidden = ["100"]', ["hidden must be a list"]),
+        ("input_range = 1", ["input_range must be a list, each a number, not 1"]),
+        ('input_range = [0, "1"]', ["input_range must be a list, each a number"]),
+        ("input_range = [1, 0]", ["input_range must be two numbers"]),
+        ("epsilon_in_root = 1", ["epsilon_in_root must be true or false, not 1"]),
         ("hidden = [0]", ["whole numbers of 1 to 1,000,000"]),
         ('frozen = "dense_1"', ["frozen must be a list, each a text"]),
         ("class_weights = 2", ["class_weights must be a text or a list, each a number, not 2"]),
@@ -229,9 +286,17 @@ def test_a_name_that_is_no_unicode_is_refused() -> None:
          {"schedule": "onecycle"}),
         ({"schedule": "constant", "warmup": 5}, {"schedule": "cosine", "epochs": 9},
          {"schedule": "cosine", "warmup": 5, "epochs": 9}),
-        ({"output_activation": "softmax", "label_smoothing": 0.1}, {"loss": "mse"}, {"loss": "mse"}),
+        ({"output_activation": "softmax", "label_smoothing": 0.1}, {"loss": "mse"},
+         {"loss": "mse", "label_smoothing": 0.1}),
         ({"output_activation": "softmax", "label_smoothing": 0.1}, {"loss": "sigmoid-crossentropy"},
          {"loss": "sigmoid-crossentropy", "label_smoothing": 0.1}),
+        ({"optimizer": "momentum", "momentum_form": "sum", "momentum": 0.5}, {"optimizer": "nesterov"},
+         {"optimizer": "nesterov"}),
+        ({"optimizer": "momentum", "momentum_form": "sum", "momentum": 0.5}, {"momentum_form": "mean"},
+         {"optimizer": "momentum", "momentum_form": "mean", "momentum": 0.5}),
+        ({"optimizer": "rmsprop", "epsilon_in_root": True}, {"optimizer": "adadelta"}, {"optimizer": "adadelta"}),
+        ({"data": "/a", "input_range": (0.01, 1.0), "bias_initializer": "normal"}, {"data": "/b"},
+         {"data": "/b", "input_range": (0.01, 1.0), "bias_initializer": "normal"}),
         ({"optimizer": "sgd", "learning_rate": 0.8}, {"loss_reduction": "sum"},
          {"optimizer": "sgd", "loss_reduction": "sum"}),
         ({"learning_rate": 0.8}, {"loss_reduction": "sum"}, {"learning_rate": 0.8, "loss_reduction": "sum"}),
@@ -347,7 +412,32 @@ def test_a_change_to_what_does_not_exist_is_refused() -> None:
         ({"l2": -1.0}, "l2 must be a finite number"),
         ({"clip_norm": 0.0}, "clip_norm must be a finite number"),
         ({"label_smoothing": 1.0}, "label_smoothing must be a finite number"),
-        ({"label_smoothing": 0.1, "loss": "mse"}, "label_smoothing is for the cross-entropies: the loss mse has none"),
+        ({"label_smoothing": -0.1, "loss": "mse"}, "label_smoothing must be a finite number"),
+        (
+            {"input_range": (0.5,)},
+            r"input_range must be two numbers, the lower one first, with a finite difference, not \(0.5,\)",
+        ),
+        ({"input_range": (0.0, 0.5, 1.0)}, "input_range must be two numbers"),
+        ({"input_range": [0.0, 1.0]}, "input_range must be two numbers"),
+        ({"input_range": (1.0, 0.0)}, r"the lower one first, .*, not \(1.0, 0.0\)"),
+        ({"input_range": (0.5, 0.5)}, "the lower one first"),
+        ({"input_range": (-1e308, 1e308)}, "with a finite difference"),
+        ({"input_range": (0.0, float("inf"))}, "input_range must be a finite number, not inf"),
+        ({"input_range": ("0", "1")}, "input_range must be a finite number, not '0'"),
+        ({"bias_initializer": "auto"}, "there is no bias initializer 'auto'; choose from zeros, normal"),
+        ({"bias_initializer": "he-normal:2"}, "there is no bias initializer 'he-normal:2'"),
+        ({"bias_initializer": "normal:wide"}, "the deviation in 'normal:wide' is no number"),
+        (
+            {"optimizer": "momentum", "momentum_form": "total"},
+            "momentum_form of momentum must be classical or sum or mean, not 'total'",
+        ),
+        (
+            {"optimizer": "nesterov", "momentum_form": "mean"},
+            "momentum_form of nesterov must be classical or sum, not 'mean'",
+        ),
+        ({"momentum_form": "sum"}, "momentum_form is a setting of the optimizer momentum or nesterov, not of adam"),
+        ({"epsilon_in_root": False}, "epsilon_in_root is a setting of the optimizer rmsprop, not of adam"),
+        ({"optimizer": "rmsprop", "epsilon_in_root": 1}, "epsilon_in_root is 1; give True or False"),
         ({"class_weights": "even"}, '"balanced" or a number for each class'),
         ({"warmup": -1}, "warmup must be a whole number"),
         ({"warmup": 5}, "onecycle brings its own warm-up"),
@@ -371,7 +461,7 @@ NUMBERS = [name for name, field in FIELDS.items() if re.search("int|float", str(
 @pytest.mark.parametrize("value", [10**400, -(10**400)])
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_beyond_all_measure_gets_one_short_sentence(digits: DataSet, name: str, value: int) -> None:
-    several = {"hidden": [value], "class_weights": [value] * 10}
+    several = {"hidden": [value], "class_weights": [value] * 10, "input_range": [0, value]}
     needs = {"momentum": {"optimizer": "momentum"}, "rho": {"optimizer": "rmsprop"}, "beta3": {"optimizer": "adan"}}
     values = {"schedule": "constant", name: several.get(name, value)} | needs.get(name, {})
     with pytest.raises(ConfigError) as caught:
@@ -559,7 +649,11 @@ def test_the_tables_of_this_module_agree_with_the_registries() -> None:
     assert set(OUTPUTS.values()) <= set(ACTIVATIONS)
     assert set(RECTIFIERS) <= set(ACTIVATIONS)
     for name, rule in OPTIMIZERS.items():
-        assert set(SETTINGS[name]) <= set(inspect.signature(rule).parameters)
+        assert {ARGUMENTS.get(setting, setting) for setting in SETTINGS[name]} <= set(
+            inspect.signature(rule).parameters
+        )
+    for name, forms in FORMS.items():
+        assert forms == get_args(get_type_hints(OPTIMIZERS[name].__init__)["form"])
 
 
 @pytest.mark.parametrize(
@@ -609,7 +703,11 @@ def test_the_help_names_every_option_every_choice_and_every_default() -> None:
         for name in (*settings, "l2", "weight_decay"):
             usual, _, others = shown[name].partition("; ")
             special = dict(part.split(" ") for part in others.split(", ") if part)
-            assert float(special.get(rule, usual)) == getattr(OPTIMIZERS[rule](), name), (rule, name)
+            default = getattr(OPTIMIZERS[rule](), ARGUMENTS.get(name, name))
+            if isinstance(default, float):
+                assert float(special.get(rule, usual)) == default, (rule, name)
+            else:
+                assert shown[name] == {"classical": "classical", False: "outside"}[default], (rule, name)
     without = {"max_steps", "class_weights", "clip_value", "clip_norm", "reduce_on_plateau"}
     assert set(shown) == set(FIELDS) - without | {"out"}
     for name in INITIALIZERS:

@@ -196,7 +196,9 @@ def test_the_gradient_stays_in_the_dtype_of_the_outputs(kind):
 
 # ----- label smoothing
 
-smoothing = pytest.mark.parametrize("kind", [SoftmaxCrossEntropy, SigmoidCrossEntropy], ids=lambda kind: kind.name)
+smoothing = pytest.mark.parametrize(
+    "kind", [SoftmaxCrossEntropy, SigmoidCrossEntropy, MeanSquaredError], ids=lambda kind: kind.name
+)
 
 # PyTorch 2.13.0, float64: loss and its gradient for these scores, and classes or the dense targets beside them
 Z = np.array([[2.0, -1.0, 0.5], [0.0, 0.25, -3.0]])
@@ -245,6 +247,31 @@ def test_one_yes_or_no_smoothed_by_hand():
     np.testing.assert_allclose(loss.per_sample(z, t), [0.9 * yes + 0.1 * no, 0.1 * yes + 0.9 * no], rtol=1e-14)
 
 
+def test_smoothed_squared_errors_by_hand():
+    loss = MeanSquaredError("sum", 0.02)
+    np.testing.assert_allclose(loss.smooth(np.array([[1.0, 0.0, 0.5]])), [[0.99, 0.01, 0.5]], rtol=1e-15)
+    o, t = np.array([[0.5, 0.5, 0.01], [0.99, 0.0, 0.51]]), np.array([1, 0])
+    wanted = [[0.49, -0.49, 0.0], [0.0, -0.01, 0.5]]  # o minus 0.01 0.99 0.01, and o minus 0.99 0.01 0.01
+    for targets in (t, np.eye(3)[t]):
+        np.testing.assert_allclose(loss.gradient(o, targets), wanted, atol=1e-15)
+        each = [(0.49**2 + 0.49**2) / 2, (0.01**2 + 0.5**2) / 2]
+        np.testing.assert_allclose(loss.per_sample(o, targets), each, rtol=1e-14)
+    assert loss.unsmoothed().per_sample(o, t)[0] == pytest.approx((0.25 + 0.25 + 0.0001) / 2, rel=1e-14)
+    one = MeanSquaredError(label_smoothing=0.02)  # a single unit that says yes or no
+    assert one.gradient(np.array([[0.5], [0.5]]), t, norm=1.0).ravel().tolist() == pytest.approx([-0.49, 0.49])
+
+
+def test_squared_errors_of_numbers_have_no_smoothing():
+    t = np.array([[0.0, 1.0], [0.5, 1.5], [2.0, 0.0]])
+    MeanSquaredError().check_targets(t)
+    MeanSquaredError(label_smoothing=0.1).check_targets(t[:1])
+    sentence = r"row 1 \(from 0\) are not between 0 and 1, as the label smoothing of mse needs them"
+    with pytest.raises(ConfigError, match=sentence):
+        MeanSquaredError(label_smoothing=0.1).check_targets(t)
+    with pytest.raises(ConfigError, match="a NaN or an infinity"):
+        MeanSquaredError(label_smoothing=0.1).check_targets(np.array([[np.nan]]))
+
+
 @smoothing
 @pytest.mark.parametrize("s", [0.1, 0.75])
 def test_integer_and_dense_targets_agree_when_smoothed(kind, s):
@@ -263,7 +290,7 @@ def test_integer_and_dense_targets_agree_when_smoothed(kind, s):
 def test_gradients_of_smoothed_losses_pass_the_check(kind, targets):
     _, classes, dense, weights = batch()
     loss = kind("sum", 0.3)
-    output = {"Softmax": Softmax, "Sigmoid": Sigmoid}[loss.fused_with]()
+    output = Softmax() if kind is SoftmaxCrossEntropy else Sigmoid()
     network = Network([Dense(3), Tanh(), Dense(UNITS), output], 5, seed=1, dtype="float64")
     x = np.random.default_rng(2).normal(size=(N, 5))
     t = classes if targets == "classes" else dense
@@ -276,8 +303,8 @@ def test_without_smoothing_nothing_is_made_anew(kind):
     assert kind().smooth(t) is t
     assert kind().unsmoothed() == kind()
     assert kind("sum", 0.5).unsmoothed() == kind("sum")
-    mse = MeanSquaredError("sum")
-    assert (mse.smooth(t) is t, mse.unsmoothed() is mse) == (True, True)
+    plain = kind("sum")
+    assert plain.unsmoothed() is plain
 
 
 @both

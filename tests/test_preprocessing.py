@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tracemalloc
 from fractions import Fraction
 
@@ -145,3 +146,51 @@ def test_types_that_networks_do_not_use(dtype: object) -> None:
 def test_out_that_does_not_fit(out: np.ndarray) -> None:
     with pytest.raises(ConfigError, match="C-contiguous"):
         Preprocessing().apply(PIXELS, out=out)
+
+
+# ------------------------------------------------------------------------------------------ another range
+
+
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize("mean", [0.0, 0.25, (0.25, -0.5, 0.0)])
+@pytest.mark.parametrize(("low", "high"), [(0.01, 1.0), (-1.0, 1.0), (0.0, 0.5), (3, 7)])
+def test_a_range_is_what_comes_after(invert: bool, mean: float | tuple[float, ...], low: float, high: float) -> None:
+    raw = np.array([[0, 255, 51], [102, 7, 204]], np.uint8)
+    plain = Preprocessing(1 / 255, invert, mean)
+    u = plain.apply(raw, dtype=np.float64)
+    made = plain.to_range(low, high)
+    np.testing.assert_allclose(made.apply(raw, dtype=np.float64), u * (high - low) + low, rtol=0, atol=1e-14)
+    assert made.invert == invert
+    assert type(made.mean) is type(mean)
+    assert Preprocessing(**json.loads(json.dumps(dataclasses.asdict(made)))) == made  # a plain one
+
+
+def test_the_range_from_0_to_1_changes_nothing() -> None:
+    plain = Preprocessing(1 / 255, mean=0.1)
+    assert plain.to_range(0, 1) is plain
+    assert Preprocessing().to_range(0.0, 2.0) == Preprocessing(2.0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "sentence"),
+    [
+        (1.0, 0.0, r"the range goes from 1\.0 to 0\.0; give the lower number first"),
+        (0.5, 0.5, "the range goes from 0.5 to 0.5; give the lower number first"),
+        (float("nan"), 1.0, "low is nan; give a finite number"),
+        (0.0, float("inf"), "high is inf; give a finite number"),
+        ("0", 1.0, "low is '0'; give a finite number"),
+        (-1e308, 1e308, "scale is inf; give a finite number"),
+    ],
+)
+def test_senseless_ranges(low: float, high: float, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=f"^preprocessing: {sentence}"):
+        Preprocessing().to_range(low, high)
+
+
+def test_what_a_raw_zero_is() -> None:
+    for mean in (0.0, -0.01, 0.3):
+        made = Preprocessing(scale=0.5, mean=mean)
+        assert made.apply(np.zeros((1, 1)), dtype=np.float64).item() == made.background
+    assert math.copysign(1.0, Preprocessing().background or 0.0) == 1.0
+    assert Preprocessing(invert=True).background is None
+    assert Preprocessing(mean=(0.1, 0.1)).background is None

@@ -32,8 +32,10 @@ from glassnet import (
     Momentum,
     Muon,
     Network,
+    Preprocessing,
     ReduceOnPlateau,
     ReLU,
+    Samples,
     ScheduleFreeAdamW,
     Sigmoid,
     Softmax,
@@ -64,6 +66,11 @@ def pictures(n: int, seed: int = 0) -> DataSet:
     )
 
 
+def raised(data: DataSet) -> DataSet:
+    """The same pictures with inputs of 0.01 to 1: none is zero."""
+    return dataclasses.replace(data, preprocessing=data.preprocessing.to_range(0.01, 1.0))
+
+
 def net(seed: int = 0, dtype: Any = np.float32, *extra: Any) -> Network:
     layers = [Flatten(), Dense(16, HeNormal()), ReLU(), *extra, Dense(8), Sigmoid(), Dense(CLASSES), Softmax()]
     return Network(layers, (H, W), seed=seed, dtype=dtype)
@@ -75,7 +82,7 @@ def plain_gradient(network: Network, data: DataSet, rows: Any) -> list[dict[str,
         {name: array.astype(np.float64) for name, array in vars(network.params[i]).items()} for i in (1, 3, 5)
     )
     assert data.train.weights is not None
-    x = data.train.features[rows].reshape(len(rows), -1) / 255
+    x = data.preprocessing.apply(data.train.features[rows], dtype="float64").reshape(len(rows), -1)
     weights = data.train.weights[rows]
     t = np.eye(CLASSES)[data.train.targets[rows]]
     z1 = np.einsum("ni,io->no", x, first["W"]) + first["b"]
@@ -126,6 +133,42 @@ def test_every_path_gives_the_gradient_of_the_plain_form(batch_size: int | str, 
     for a, b in zip(wanted, found, strict=True):
         for name in ("W", "b"):
             assert np.linalg.norm(a[name] - b[name]) < (1e-5 if dtype is np.float32 else 1e-8) * np.linalg.norm(a[name])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("batch_size", [1, 7, 100, "full"])
+def test_on_a_ground_every_weight_gets_the_gradient_of_the_plain_form(
+    batch_size: int | str, shuffle: bool, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glassnet.step.LEAST_ON_A_GROUND", 2)
+    data, network = raised(pictures(230, seed=4)), net(1, np.float64)
+    run = Training(network, data, SGD(RATE), batch_size=batch_size, shuffle=shuffle, workers=workers, epochs=1)
+    assert (run.plan.columns is None) == (batch_size == 1)
+    order = np.arange(230)
+    if batch_size != "full" and shuffle:
+        np.random.default_rng([0, 1, 0]).shuffle(order)
+    wanted = plain_gradient(network, data, order[: 230 if batch_size == "full" else int(batch_size)])
+    assert (wanted[0]["W"] != 0).any(axis=1).all()  # those of dark columns, too
+    for a, b in zip(wanted, gradient_of(run), strict=True):
+        for name in ("W", "b"):
+            assert np.linalg.norm(a[name] - b[name]) < 1e-8 * np.linalg.norm(a[name])
+
+
+@pytest.mark.parametrize("batch_size", [7, 100, "full"])
+def test_on_a_ground_nothing_is_left_from_the_step_before(
+    batch_size: int | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glassnet.step.LEAST_ON_A_GROUND", 2)
+    data, network = raised(large_pictures(230)), Network([Flatten(), Dense(4), Softmax()], (28, 28), dtype="float64")
+    stepper = Training(network, data, Adam(), batch_size=batch_size, epochs=1).plan.alone()
+    stepper.fetch(network)
+    for vector in (stepper._grad, stepper._more):
+        vector[:] = np.nan
+    stepper.take(2 if batch_size != "full" else 1)
+    assert stepper.plan.span == slice(0, network.layout.size)
+    assert np.isfinite(stepper._grad).all()
+    assert np.isfinite(stepper.network.theta).all()
 
 
 def large_pictures(n: int) -> DataSet:
@@ -203,6 +246,56 @@ def test_training_ends_where_it_does_without_leaving_anything_out(
     wanted = trained(optimizer, monkeypatch, False, **{name: options[name] for name in options if name != "workers"})
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9)
     assert not np.array_equal(found, net(2, np.float64).theta)
+
+
+@pytest.mark.parametrize("optimizer", RULES, ids=repr)
+@pytest.mark.parametrize(
+    "options",
+    [{"batch_size": 1}, {"batch_size": 7}, {"batch_size": 100}, {"batch_size": "full"}, {"batch_size": 7, "workers": 2},
+     {"batch_size": 100, "workers": 2, "shuffle": False}],
+    ids=str,
+)  # fmt: skip
+def test_training_on_a_ground_ends_where_it_does_without_columns(
+    optimizer: Optimizer, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glassnet.step.LEAST_ON_A_GROUND", 2)
+    rng = np.random.default_rng(8)
+    data = pictures(150, seed=2)
+    validation = Samples(rng.integers(0, 256, (30, H, W)).astype(np.uint8), rng.integers(0, CLASSES, 30),
+                         np.ones(30))  # fmt: skip
+    results = []
+    for tricks in (True, False):
+        with monkeypatch.context() as patch:
+            if not tricks:
+                patch.setattr("glassnet.training.takes_leading_columns", lambda network: False)
+                patch.setattr("glassnet.step.LEAST_BLOCK", 10_000)
+            given = options if tricks else {name: options[name] for name in options if name != "workers"}
+            network = net(2, np.float64)
+            result = fit(network, dataclasses.replace(raised(data), validation=validation), copy.deepcopy(optimizer),
+                         epochs=2, **given)  # fmt: skip
+            results.append((network.theta, result.history["validation_loss"]))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-9)
+    assert np.isfinite(results[0][1]).all()
+
+
+def test_few_samples_on_a_ground_are_multiplied_as_they_are() -> None:
+    for data, batch_size, there in (
+        (pictures(300), 10, True), (raised(pictures(300)), 59, False), (raised(pictures(300)), 60, True),
+        (raised(pictures(50)), "full", False),
+    ):  # fmt: skip
+        assert data.lit_columns is not None
+        plan = Training(net(), data, SGD(), batch_size=batch_size, epochs=1).plan
+        assert (plan.columns is data.lit_columns) == there
+
+
+def test_a_bad_input_on_a_ground_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glassnet.step.LEAST_ON_A_GROUND", 2)
+    features = np.eye(40, 60) * 1e20
+    data = from_arrays(features, np.arange(40) % 3, validation=0, preprocessing=Preprocessing(1e20, mean=-0.5))
+    network = Network([Dense(3), Softmax()], 60)
+    with pytest.raises(DivergedError, match="the first bad number was infinity in the input"):
+        fit(network, data, SGD(0.1), batch_size=20, epochs=1)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -303,7 +396,7 @@ def test_a_block_has_more_samples_where_there_are_more_parameters(monkeypatch: p
 # -------------------------------------------------------------------------------------------------- what it allocates
 
 
-@pytest.mark.parametrize("lit", ["some columns", "all columns"])
+@pytest.mark.parametrize("lit", ["some columns", "on a ground", "all columns"])
 @pytest.mark.parametrize("batch_size", [1, 100, 1000, "full"])
 def test_no_step_allocates_more_than_64_kilobytes(batch_size: int | str, lit: str) -> None:
     rng = np.random.default_rng(0)
@@ -311,6 +404,8 @@ def test_no_step_allocates_more_than_64_kilobytes(batch_size: int | str, lit: st
     if lit == "all columns":
         features = (rng.integers(0, 256, (3000, 28, 28)) * (rng.random((3000, 28, 28)) < 0.2)).astype(np.uint8)
         data = from_arrays(features, rng.integers(0, 10, 3000), validation=0)
+    if lit == "on a ground":
+        data = raised(data)
     assert (data.lit_columns is None) == (lit == "all columns")
     network = Network([Flatten(), Dense(100), ReLU(), Dense(data.classes or 0), Softmax()], (28, 28))
     stepper = Training(network, data, Adam(), batch_size=batch_size, epochs=50).plan.alone()

@@ -67,13 +67,19 @@ OUTPUTS = {"softmax-crossentropy": "softmax", "sigmoid-crossentropy": "sigmoid",
 
 RECTIFIERS = ("relu", "leaky-relu", "elu", "gelu", "silu", "softplus")
 
-SETTING_NAMES = ("momentum", "rho", "beta1", "beta2", "beta3", "epsilon")
+SETTING_NAMES = ("momentum", "momentum_form", "rho", "beta1", "beta2", "beta3", "epsilon", "epsilon_in_root")
+
+ARGUMENTS = {"momentum_form": "form"}
+"""What an optimizer calls a setting that has another name here."""
 
 SETTINGS = {
-    name: tuple(setting for setting in rule.hyperparameters if setting in SETTING_NAMES)
+    name: tuple(setting for setting in SETTING_NAMES if ARGUMENTS.get(setting, setting) in rule.hyperparameters)
     for name, rule in OPTIMIZERS.items()
 }
 """Which settings each optimizer has besides the learning rate, the weight decay and the clipping that all have."""
+
+FORMS = {"momentum": ("classical", "sum", "mean"), "nesterov": ("classical", "sum")}
+"""The forms that an optimizer has."""
 
 COMMON = ("l2", "weight_decay", "clip_value", "clip_norm")
 
@@ -127,18 +133,23 @@ class RunConfig:
     classes : number of classes of other data than MNIST
     validation : samples held out from the end of the training split; None: the last 5,000, or a tenth of fewer
     validate : evaluate them after each epoch
+    input_range : (low, high), what the network sees in place of 0 and 1: x = low + (high - low) u, with u what the
+        preprocessing of the data gives, 0 to 1 for pixels
     hidden : widths of the hidden layers
     activation : of the hidden layers, a name of `layers.ACTIVATIONS`
     output_activation : None: the one that goes with the loss
     initializer : a name of `initializers.INITIALIZERS` for all weights, "normal:0.05" with a deviation; "auto":
         he-normal before rectifiers, glorot-uniform before other activations and the output
+    bias_initializer : the same for all biases, but for "auto"
     frozen : names of layers whose parameters stay as they are, such as "dense_1"
     loss, loss_reduction : see `losses`
-    label_smoothing : share of each target that goes to all classes alike; for the cross-entropies
+    label_smoothing : share of each target that goes to all classes alike; with sigmoid-crossentropy and mse to yes and
+        no
     class_weights : "balanced", or a weight for each class; see `training.Training`
     optimizer : a name of `optim.OPTIMIZERS`
     learning_rate : the peak of the schedule; None: `LEARNING_RATES`
-    momentum, rho, beta1, beta2, beta3, epsilon : of the optimizer; None: its default
+    momentum, momentum_form, rho, beta1, beta2, beta3, epsilon, epsilon_in_root : of the optimizer, see `optim`
+        (`momentum_form` is the argument ``form`` of `Momentum` and `Nesterov`); None: its default
     l2, weight_decay, clip_value, clip_norm : see `optimizer.Optimizer`; None: the optimizer's default
     schedule : of the learning rate over the whole run, from `learning_rate` on and after the warm-up: "constant";
         "step", a tenth after each third; "exponential" to a hundredth; "inverse-time" to a tenth; "polynomial", in a
@@ -170,10 +181,12 @@ class RunConfig:
     classes: int = 10
     validation: int | None = None
     validate: bool = True
+    input_range: tuple[float, ...] = (0.0, 1.0)
     hidden: tuple[int, ...] = (100, 100)
     activation: str = "relu"
     output_activation: str | None = None
     initializer: str = "auto"
+    bias_initializer: str = "zeros"
     frozen: tuple[str, ...] = ()
     loss: str = "softmax-crossentropy"
     loss_reduction: str = "mean"
@@ -182,11 +195,13 @@ class RunConfig:
     optimizer: str = "adam"
     learning_rate: float | None = None
     momentum: float | None = None
+    momentum_form: str | None = None
     rho: float | None = None
     beta1: float | None = None
     beta2: float | None = None
     beta3: float | None = None
     epsilon: float | None = None
+    epsilon_in_root: bool | None = None
     l2: float | None = None
     weight_decay: float | None = None
     clip_value: float | None = None
@@ -219,6 +234,11 @@ class RunConfig:
                     f"{name} is a setting of the optimizer {' or '.join(users)}, not of {self.optimizer}: "
                     f"leave it out, or choose that optimizer."
                 )
+        forms = FORMS.get(self.optimizer, ())
+        if self.momentum_form is not None and self.momentum_form not in forms:
+            raise ConfigError(
+                f"momentum_form of {self.optimizer} must be {' or '.join(forms)}, not {self.momentum_form!r:.80}."
+            )
         if not isinstance(self.hidden, tuple) or not all(
             isinstance(width, int) and 1 <= width <= MOST_UNITS for width in self.hidden
         ):
@@ -226,6 +246,8 @@ class RunConfig:
                 f"the widths of the hidden layers must be whole numbers of 1 to {MOST_UNITS:,}, "
                 f"not {self.hidden!r:.80}."
             )
+        low, high = self._bounds()
+        object.__setattr__(self, "input_range", (low, high))
         if not isinstance(self.batch_size, int) and self.batch_size != "full":
             raise ConfigError(f'the batch size must be a whole number or "full", not {self.batch_size!r:.80}.')
         if isinstance(self.batch_size, int) and self.batch_size > MOST:
@@ -243,13 +265,12 @@ class RunConfig:
             raise ConfigError(
                 "the schedule onecycle falls by itself: leave reduce_on_plateau out, or choose another schedule."
             )
-        if self.label_smoothing and not hasattr(LOSSES[self.loss], "label_smoothing"):
-            raise ConfigError(f"label_smoothing is for the cross-entropies: the loss {self.loss} has none.")
         if isinstance(self.class_weights, str) and self.class_weights != "balanced":
             raise ConfigError(
                 f'the class weights must be "balanced" or a number for each class, not {self.class_weights!r:.80}.'
             )
         self._initializer("hidden")
+        _named_initializer(self.bias_initializer, "bias initializer", [])
         self.make_loss()
         self._rule(Constant(1.0))
 
@@ -330,7 +351,7 @@ class RunConfig:
           one that the old optimizer has by default;
         * with another `reduce_on_plateau` the schedule if it is the default;
         * where the schedule becomes "onecycle", by itself or by default, the warm-up and `reduce_on_plateau`;
-        * with another loss the output activation, and the label smoothing if the loss has none;
+        * with another loss the output activation;
         * with another loss reduction, and where it is "sum" with another batch size, the learning rate of an optimizer
           in `SEE_THE_SCALE`; so with other data or another number of samples held out if all are one batch;
         * with other data, unless it is the same by another name, the number of classes and the samples held out;
@@ -357,8 +378,6 @@ class RunConfig:
             stale.add("schedule")
         if "loss" in changed:
             stale.add("output_activation")
-            if not hasattr(LOSSES.get(values["loss"]), "label_smoothing"):
-                stale.add("label_smoothing")
         if self.optimizer in SEE_THE_SCALE and "sum" in (self.loss_reduction, values.get("loss_reduction")):
             of_the_batch = {"data", "validation"} if self.batch_size == "full" else set()
             if changed & {"loss_reduction", "batch_size", *of_the_batch}:
@@ -391,7 +410,7 @@ class RunConfig:
         """
         rule = self._rule(Constant(1.0))
         names = (*SETTINGS[self.optimizer], *COMMON)
-        settings: dict[str, Any] = {name: getattr(rule, name) for name in names}
+        settings: dict[str, Any] = {name: getattr(rule, ARGUMENTS.get(name, name)) for name in names}
         workers = self.worker_count(data)
         return dataclasses.replace(
             self,
@@ -418,39 +437,43 @@ class RunConfig:
         return rate / batch if self.loss_reduction == "sum" and self.optimizer in SEE_THE_SCALE else rate
 
     def load_data(self) -> DataSet:
-        """Load the data."""
+        """Load the data, with the preprocessing that gives the inputs their range."""
         if self.data == "mnist" and self.classes != 10:
             raise ConfigError(f"classes is for other data: mnist has 10, not {self.classes!r:.80}.")
-        return load(self.data, validation=self.validation, classes=self.classes)
+        data = load(self.data, validation=self.validation, classes=self.classes)
+        preprocessing = data.preprocessing.to_range(*self._bounds())
+        return data if preprocessing is data.preprocessing else dataclasses.replace(data, preprocessing=preprocessing)
 
     def make_loss(self) -> Loss:
         """Make the loss."""
-        smoothing = {"label_smoothing": self.label_smoothing} if self.label_smoothing else {}
-        return LOSSES[self.loss](self.loss_reduction, **smoothing)  # type: ignore[arg-type]
+        return LOSSES[self.loss](self.loss_reduction, self.label_smoothing)  # type: ignore[arg-type,call-arg]
 
     def make_network(self, data: DataSet) -> Network:
         """Make a network of dense layers that fits the data, with fresh parameters."""
         layers: list[Layer] = [Flatten()] if len(data.input_shape) > 1 else []
+        biases = _named_initializer(self.bias_initializer, "bias initializer", [])
         for units in self.hidden:
-            layers += [Dense(units, self._initializer("hidden")), ACTIVATIONS[self.activation]()]
+            layers += [Dense(units, self._initializer("hidden"), biases), ACTIVATIONS[self.activation]()]
         output = ACTIVATIONS[self.output_activation or OUTPUTS[self.loss]]()
         outputs = data.train.targets.shape[1] if data.classes is None else data.classes
-        layers += [Dense(outputs, self._initializer("output")), output]
+        layers += [Dense(outputs, self._initializer("output"), biases), output]
         return Network(layers, data.input_shape, seed=self.seed)
 
     def make_optimizer(self, steps: int, samples: int) -> Optimizer:
         """Make the optimizer with its schedule for a run of so many steps over so many training samples."""
         return self._rule(self._schedule(steps, self.peak_rate(samples)))
 
-    def make_training(self, data: DataSet) -> Training:
-        """Make the whole run."""
-        network = self.make_network(data)
+    def make_training(
+        self, data: DataSet, network: Network | None = None, optimizer: Optimizer | None = None
+    ) -> Training:
+        """Make the whole run, with another network or optimizer than its own if they are given."""
         batch_size = len(data.train) if self.batch_size == "full" else int(self.batch_size)
         steps = self.epochs * math.ceil(len(data.train) / max(batch_size, 1))
+        steps = steps if self.max_steps is None else min(steps, self.max_steps)
         training = Training(
-            network,
+            network or self.make_network(data),
             data,
-            self.make_optimizer(steps if self.max_steps is None else min(steps, self.max_steps), len(data.train)),
+            optimizer or self.make_optimizer(steps, len(data.train)),
             self.make_loss(),
             batch_size=self.batch_size,
             epochs=self.epochs,
@@ -492,16 +515,17 @@ class RunConfig:
     def _initializer(self, where: str) -> Initializer:
         if self.initializer == "auto":
             return HeNormal() if where == "hidden" and self.activation in RECTIFIERS else GlorotUniform()
-        name, _, deviation = self.initializer.partition(":")
-        if name not in INITIALIZERS or (deviation and name != "normal"):
-            raise ConfigError(
-                f"there is no initializer {self.initializer!r}; choose from auto, {', '.join(INITIALIZERS)}, "
-                f"or name a deviation as in normal:0.05."
-            )
-        try:
-            return Normal(float(deviation)) if deviation else INITIALIZERS[name]()
-        except ValueError as error:
-            raise ConfigError(f"the deviation in {self.initializer!r} is no number >= 0 ({error}).") from None
+        return _named_initializer(self.initializer, "initializer", ["auto"])
+
+    def _bounds(self) -> tuple[float, float]:
+        """Return low and high of the input range."""
+        wanted = "input_range must be two numbers, the lower one first, with a finite difference"
+        if not isinstance(self.input_range, tuple) or len(self.input_range) != 2:
+            raise ConfigError(f"{wanted}, not {self.input_range!r:.80}.")
+        low, high = (check_number("input_range", bound) for bound in self.input_range)
+        if not 0 < high - low < math.inf:
+            raise ConfigError(f"{wanted}, not {self.input_range!r:.80}.")
+        return low, high
 
     def _schedule(self, steps: int, rate: float) -> Schedule:
         steps = max(steps, 2)  # the fewest that have a beginning and an end
@@ -515,8 +539,22 @@ class RunConfig:
 
     def _rule(self, schedule: Schedule) -> Optimizer:
         settings = {name: getattr(self, name) for name in (*SETTINGS[self.optimizer], *COMMON)}
-        given = {name: value for name, value in settings.items() if value is not None}
+        given = {ARGUMENTS.get(name, name): value for name, value in settings.items() if value is not None}
         return OPTIMIZERS[self.optimizer](schedule, **given)
+
+
+def _named_initializer(text: str, what: str, others: list[str]) -> Initializer:
+    """Return the initializer of a name, or of "normal:" and a deviation."""
+    name, _, deviation = text.partition(":")
+    if name not in INITIALIZERS or (deviation and name != "normal"):
+        raise ConfigError(
+            f"there is no {what} {text!r}; choose from {', '.join([*others, *INITIALIZERS])}, "
+            f"or name a deviation as in normal:0.05."
+        )
+    try:
+        return Normal(float(deviation)) if deviation else INITIALIZERS[name]()
+    except ValueError as error:
+        raise ConfigError(f"the deviation in {text!r} is no number >= 0 ({error}).") from None
 
 
 def absolute_source(source: str) -> str:

@@ -208,8 +208,8 @@ the network is most wrong; use softmax-crossentropy.
 
 
 @dataclass(frozen=True)
-class _CrossEntropy(Loss):
-    """What the two cross-entropies share."""
+class _Smoothed(Loss):
+    """What the losses with label smoothing share; where each unit answers yes or no, u is 1/2."""
 
     label_smoothing: float = 0.0
 
@@ -220,7 +220,7 @@ class _CrossEntropy(Loss):
 
     def _unknown(self, outputs: int) -> float:
         """Return u, the target where nothing is known."""
-        return 1.0 / outputs
+        return 0.5
 
     def smooth(self, t: Array) -> Array:
         """Return t' = (1 - s) t + s u; `t` itself where s is 0."""
@@ -231,9 +231,14 @@ class _CrossEntropy(Loss):
         """Return this loss without label smoothing: the one that is reported."""
         return replace(self, label_smoothing=0.0) if self.label_smoothing else self
 
+    def _check_answers(self, t: Array, whose: str) -> None:
+        """Refuse what is not between no (0) and yes (1)."""
+        wrong: Array = np.any((t < 0) | (t > 1), axis=1)
+        _refuse_rows(wrong, f"are not between 0 and 1, as {whose} needs them")
+
 
 @dataclass(frozen=True)
-class SoftmaxCrossEntropy(_CrossEntropy):
+class SoftmaxCrossEntropy(_Smoothed):
     """Cross-entropy of softmax outputs: L_n = -sum_c t_nc log o_nc, o = softmax(z); for one class out of C.
 
     Computed as log sum_c exp(z_c) - sum_c t_c z_c for targets that sum to one. PyTorch's ``CrossEntropyLoss`` and
@@ -280,6 +285,9 @@ class SoftmaxCrossEntropy(_CrossEntropy):
         wrong = (t < 0).any(axis=1) | (np.abs(t.sum(axis=1, dtype=np.float64) - 1.0) > 1e-3)
         _refuse_rows(wrong, "are no probabilities that sum to 1, as softmax-crossentropy needs them")
 
+    def _unknown(self, outputs: int) -> float:
+        return 1.0 / outputs
+
     def per_sample(self, z: Array, t: Array) -> Array:
         """Return log sum_c exp(z_c) - sum_c t_c z_c for each sample."""
         z = z - z.max(axis=1, keepdims=True)  # changes no probability
@@ -293,7 +301,7 @@ class SoftmaxCrossEntropy(_CrossEntropy):
 
 
 @dataclass(frozen=True)
-class SigmoidCrossEntropy(_CrossEntropy):
+class SigmoidCrossEntropy(_Smoothed):
     """Binary cross-entropy of sigmoid outputs, summed over the units; for yes-or-no targets, one or several a sample.
 
     L_n = -sum_k [t_k log o_k + (1 - t_k) log(1 - o_k)] = sum_k [softplus(z_k) - t_k z_k],  o = sigmoid(z).
@@ -324,11 +332,7 @@ class SigmoidCrossEntropy(_CrossEntropy):
     def check_targets(self, t: Array) -> None:
         """Refuse what is not between no (0) and yes (1)."""
         super().check_targets(t)
-        wrong: Array = np.any((t < 0) | (t > 1), axis=1)
-        _refuse_rows(wrong, "are not between 0 and 1, as sigmoid-crossentropy needs them")
-
-    def _unknown(self, outputs: int) -> float:
-        return 0.5
+        self._check_answers(t, self.name)
 
     def per_sample(self, z: Array, t: Array) -> Array:
         """Return sum_k softplus(z_k) - t_k z_k for each sample."""
@@ -337,7 +341,7 @@ class SigmoidCrossEntropy(_CrossEntropy):
 
 
 @dataclass(frozen=True)
-class MeanSquaredError(Loss):
+class MeanSquaredError(_Smoothed):
     """Squared error in the form L_n = 1/2 sum_k (t_k - o_k)^2.
 
     PyTorch's ``MSELoss`` and Keras' ``MeanSquaredError`` leave out the 1/2 and divide by O as well: 2/O of this.
@@ -346,11 +350,23 @@ class MeanSquaredError(Loss):
     ----------
     reduction : {"mean", "sum"}
         Over the samples of a batch, see `Loss`.
+    label_smoothing : float
+        For classes, the share s, 0 <= s < 1, by which each target moves towards "not known": t' = (1 - s) t + s / 2. No
+        finite score gives a sigmoid of exactly 0 or 1; with s = 0.02 the targets are 0.01 and 0.99. Dense targets must
+        lie between 0 and 1 then. Losses that are reported are not smoothed, see `SoftmaxCrossEntropy`; PyTorch and
+        Keras have no smoothing here.
 
     Examples
     --------
     >>> MeanSquaredError().value(np.array([[1.0, 3.0]]), np.array([[0.0, 1.0]]))
     2.5
+    >>> MeanSquaredError(label_smoothing=0.02).smooth(np.array([[0.0, 1.0]]))
+    array([[0.01, 0.99]])
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, G. Orr, K.-R. Müller (1998), "Efficient BackProp", section 4.5: why targets should not be where
+    the sigmoid saturates.
     """
 
     name = "mse"
@@ -358,9 +374,15 @@ class MeanSquaredError(Loss):
         "Softmax": "its gradient vanishes where the network is most wrong; use softmax-crossentropy"
     }
 
+    def check_targets(self, t: Array) -> None:
+        """Refuse what is no number, and with label smoothing what is not between no (0) and yes (1)."""
+        super().check_targets(t)
+        if self.label_smoothing:
+            self._check_answers(t, f"the label smoothing of {self.name}")
+
     def per_sample(self, z: Array, t: Array) -> Array:
         """Return 1/2 sum_k (t_k - o_k)^2 for each sample."""
-        t = dense_targets(t, z.shape[1], z.dtype) if t.ndim == 1 else t
+        t = self.smooth(dense_targets(t, z.shape[1], z.dtype) if t.ndim == 1 else t)
         return np.asarray(0.5 * np.square(t - z).sum(axis=1))
 
 

@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassnet.data import Preprocessing, Samples
-from glassnet.data.batches import Batch, Batches
+from glassnet.data.batches import Batch, Batches, batch_length
 from glassnet.data.columns import LitColumns
-from glassnet.layers import Dense, Flatten
+from glassnet.layers import Flatten
 from glassnet.losses import Loss
 from glassnet.model import Evaluation, Tally, Task
 from glassnet.network import Network, Workspace
@@ -46,14 +46,18 @@ LEAST_BLOCK, MOST_BLOCK = 250, 4000
 PARAMETERS_A_SAMPLE = 200
 """A block has a sample for so many parameters: adding its gradient to the others' costs little beside computing it."""
 
+LEAST_ON_A_GROUND = 60
+"""Samples of a batch from which on lit columns are of use where a dark one is not zero: the sums over all rows of W
+that they need take as long for few samples as for many. About 30 were enough, which two workers have of 60."""
+
 MOST_STEPS = 1000
 """Steps that workers take without a new order, at most."""
 
 
 def takes_leading_columns(network: Network) -> bool:
-    """Return whether the network begins with a dense layer, which needs no more columns than are lit."""
+    """Return whether the network begins with a layer, such as a dense one, that needs no more columns than are lit."""
     layer = next((layer for layer in network.layers if type(layer) is not Flatten), None)
-    return type(layer) is Dense  # one that is made from it may do something else
+    return bool(vars(type(layer)).get("takes_staircase"))
 
 
 @dataclass
@@ -65,7 +69,7 @@ class Plan:
     network : its layers and shapes; its parameters are read by `Stepper.fetch` alone
     samples, preprocessing : what trains; the weights are those of samples and classes together
     targets : (N, O) dense, smoothed
-    columns : the samples' lit columns, where the steps may leave out the others
+    columns : the samples' lit columns, where the steps may leave out the others; dropped where that would not pay
     loss, task : without label smoothing
     optimizer : its state is allocated by the steppers
     batch_size, shuffle, seed : see `Batches`
@@ -88,11 +92,14 @@ class Plan:
     mean_weight: float
 
     def __post_init__(self) -> None:
+        few = batch_length(self.batch_size, len(self.samples)) < LEAST_ON_A_GROUND
+        if few and self.columns is not None and self.columns.background:
+            self.columns = None
         layout = self.network.layout
         trained = [slot for slot in layout.slots if slot.layer not in self.frozen]
         start, stop = (trained[0].start, trained[-1].slice.stop) if trained else (0, 0)
         first = layout.slots[-1] if layout.slots else None  # the first layer's W lies last
-        if first in trained and self.columns is not None and self._skips_dark():
+        if first in trained and self.columns is not None and self._skips_dark(self.columns):
             stop = first.start + self.columns.lit * first.param.shape[1]
         self.span = slice(start, stop)
         """The stretch of theta from the first parameter that is trained to the last."""
@@ -114,10 +121,11 @@ class Plan:
         optimizer.schedule = Constant(1.0)
         return vars(self) | {"optimizer": optimizer}
 
-    def _skips_dark(self) -> bool:
+    def _skips_dark(self, columns: LitColumns) -> bool:
         """Say whether weights of columns that are dark in every sample stay as they are, since nothing moves them."""
         optimizer = self.optimizer
-        return optimizer.mixes == "nothing" and not (optimizer.l2 or optimizer.weight_decay)
+        moved = columns.background or optimizer.l2 or optimizer.weight_decay
+        return optimizer.mixes == "nothing" and not moved
 
     def batches(self, share: tuple[int, int] = (0, 1)) -> Batches:
         """Return the batches, or the share (rank, size) of a worker in each."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -104,6 +105,24 @@ class Names(click.ParamType[Any]):
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+class Range(click.ParamType[Any]):
+    """Two comma-separated numbers, the lower one first."""
+
+    name = "low,high"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Return the numbers."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            low, high = (float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r:.80} is no range of two numbers such as 0.01,1.", param, ctx)
+        if not -math.inf < low < high < math.inf:
+            self.fail(f"{value!r:.80} does not go from one number to a higher one.", param, ctx)
+        return low, high
+
+
 class ClassWeights(click.ParamType[Any]):
     """Comma-separated numbers, or "balanced"."""
 
@@ -197,6 +216,12 @@ source = together(
 )
 
 learner = together(
+    _data(
+        "--input-range",
+        type=Range(),
+        default="0.0,1.0",
+        help="What the network sees in place of a feature of 0 and of 1; pixels are scaled to 0 to 1 before.",
+    ),
     _network("--hidden", type=Widths(), default="100,100", help='Widths of the hidden layers; "" for none.'),
     _network("--activation", type=click.Choice(ACTIVATIONS), default="relu", help="Of the hidden layers."),
     _network(
@@ -210,6 +235,7 @@ learner = together(
         help="Of the weights: zeros, normal:DEVIATION, lecun-, glorot- or he- with normal or uniform, fan-out-normal; "
         "auto is he-normal before rectifiers, glorot-uniform elsewhere.",
     ),
+    _network("--bias-initializer", default="zeros", help="Of the biases: the same names, but for auto."),
     _network(
         "--freeze",
         "frozen",
@@ -228,7 +254,7 @@ learner = together(
         "--label-smoothing",
         type=_share,
         default=0.0,
-        help="Share of each target that goes to all classes alike; for the cross-entropies.",
+        help="Share of each target that goes to all classes alike; with sigmoid-crossentropy and mse to yes and no.",
     ),
     _loss(
         "--class-weights",
@@ -237,6 +263,12 @@ learner = together(
     ),
     _optimizer("--optimizer", type=click.Choice(OPTIMIZERS), default="adam"),
     _optimizer("--momentum", type=_share, help="Of momentum, nesterov and muon.  [default: 0.9; muon 0.95]"),
+    _optimizer(
+        "--momentum-form",
+        type=click.Choice(["classical", "sum", "mean"]),
+        help="Of momentum and nesterov, which has no mean: what is kept are steps, or the sum or the mean of "
+        "gradients.  [default: classical]",
+    ),
     _optimizer("--rho", type=_share, help="Decay of rmsprop and adadelta.  [default: 0.9; adadelta 0.95]"),
     _optimizer("--beta1", type=_share, help=f"Of {_ADAMS}.  [default: 0.9; adan 0.98]"),
     _optimizer("--beta2", type=_share, help=f"Of {_ADAMS}.  [default: 0.999; adan 0.92, lion 0.99]"),
@@ -245,6 +277,11 @@ learner = together(
         "--epsilon",
         type=positive,
         help="Of all but sgd, momentum, nesterov and lion.  [default: 1e-8; adadelta 1e-6]",
+    ),
+    _optimizer(
+        "--epsilon-in-root/--epsilon-outside-root",
+        default=None,
+        help="Of rmsprop: divide by sqrt(v + epsilon), or by sqrt(v) + epsilon.  [default: outside]",
     ),
     _optimizer("--l2", type=_least_0, help="Weight decay as a penalty in the loss, not of biases.  [default: 0]"),
     _optimizer(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from glassnet.checks import check_count
-from glassnet.data.columns import LitColumns, Staircase
+from glassnet.data.columns import LitColumns, Raised, Staircase
 from glassnet.data.dataset import Samples
 from glassnet.data.preprocessing import Preprocessing
 from glassnet.errors import ConfigError
@@ -24,7 +25,7 @@ class Batch(NamedTuple):
     Attributes
     ----------
     x : (n, ...) preprocessed features; with lit columns a staircase (n, k) of the k leading ones, after which all n are
-        dark
+        dark; on a ground it is one of all columns
     t : (n, O) dense targets
     weights : (n,) or None
     rows : where they stand among the training samples
@@ -114,6 +115,9 @@ class Batches:
         self._places: Array | None = None  # where features and so on stand among the samples, if elsewhere
         self._x = np.empty(self.block * self._features[0].size, dtype)
         self._stairs = Staircase(self._x[np.newaxis])
+        if columns is not None and columns.background:
+            self._stairs = Raised(self._x[np.newaxis], background=columns.background, width=len(columns.order))
+            self._preprocessing = replace(preprocessing, mean=0.0)  # of what stands on the ground
         self._whole: Batch | None = None
         self._gathers = self._shuffles or (self._sorts and self.count > 1)
         if self._gathers:
@@ -144,8 +148,8 @@ class Batches:
 
     def reach(self, epoch: int, number: int) -> int:
         """Return how many leading columns the batch needs, that of the samples of all workers together."""
-        if self._columns is None:
-            return math.prod(self._features.shape[1:])
+        if self._columns is None or self._columns.background:
+            return math.prod(self.samples.features.shape[1:])
         if self.count == 1:
             return self._columns.lit
         start = number * self.batch_size

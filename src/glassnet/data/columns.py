@@ -4,6 +4,12 @@ Most pixels of a handwritten digit are dark. A dark column of a batch adds nothi
 of W is exactly zero, so the product over the other columns is the same one. With the columns in the order of how often
 they are lit, those that a batch needs are the first few: one slice of x, of W and of the gradient. With the samples in
 the order of how far they reach, x looks like a staircase, and what lies beyond its steps need not be multiplied.
+
+Where a dark pixel is a number c that is the same everywhere, as 0.01 for inputs of 0.01 to 1, x = c + u with u a
+staircase, and the ground costs two sums (1 is a column of ones, D rows of W and of its gradient):
+
+    x W    = u W + c 1 (1^T W)
+    x^T dy = u^T dy + c 1 (1^T dy)
 """
 
 from __future__ import annotations
@@ -47,18 +53,20 @@ class LitColumns:
         a few that fill up a word
     reach : (N,) for each sample, a number of leading columns after which it is dark
     lit : leading columns that are lit in some sample, the largest reach
+    background : what a raw zero is for the network
     """
 
     order: NDArray[np.intp]
     features: Array
     reach: NDArray[np.intp]
     lit: int
+    background: float = 0.0
 
 
 def lit_columns(features: Array, preprocessing: Preprocessing) -> LitColumns | None:
     """Find the lit columns of raw features (N, ...); None where sorting them would not help.
 
-    That is so where the preprocessing makes something else of a zero, and where samples are dense.
+    That is so where the preprocessing does not make the same number of all zeros, and where samples are dense.
 
     Examples
     --------
@@ -66,10 +74,13 @@ def lit_columns(features: Array, preprocessing: Preprocessing) -> LitColumns | N
     >>> columns = lit_columns(features, Preprocessing(scale=1 / 255))
     >>> columns.order.tolist(), columns.reach.tolist(), columns.lit
     ([2, 1, 0], [1, 2, 1], 2)
+    >>> lit_columns(features, Preprocessing(mean=-0.01)).background
+    0.01
     >>> lit_columns(features, Preprocessing(invert=True)) is None
     True
     """
-    if not preprocessing.keeps_zeros:
+    background = preprocessing.background
+    if background is None:
         return None
     rows = features.reshape(len(features), -1)  # (N, ...) -> (N, D)
     blocks = [slice(start, start + _ROWS) for start in range(0, len(rows), _ROWS)]
@@ -92,7 +103,7 @@ def lit_columns(features: Array, preprocessing: Preprocessing) -> LitColumns | N
     np.minimum(-(-reach // rows.itemsize), lit, out=reach)
     if reach.mean() > MOST_REACH * width:
         return None
-    return LitColumns(order, ordered, reach, lit)
+    return LitColumns(order, ordered, reach, lit, background)
 
 
 class Staircase:
@@ -146,7 +157,7 @@ class Staircase:
 
     def dot(self, W: Array, out: Array) -> Array:
         """Return x W (N, O), with as many leading rows of W (D, O) as x has columns."""
-        array, (n, columns), outputs = self.array, self.shape, W.shape[1]
+        array, (n, columns), outputs = self.array, self.array.shape, W.shape[1]
         if self.reach is None:
             product: Array = array.dot(W[:columns], out=out)
             return product
@@ -174,12 +185,12 @@ class Staircase:
 
     def _small(self, outputs: int) -> bool:
         """Return whether products of all columns, or of 50 or more with all rows, are small for BLAS."""
-        n, columns = self.shape
-        return max(n * 50, columns * 8) * outputs <= SMALL
+        n, columns = self.array.shape
+        return bool(max(n * 50, columns * 8) * outputs <= SMALL)
 
     def strips(self, outputs: int) -> list[tuple[int, int, int]]:
         """Cut the columns into strips (rows, start, stop), each with the leading rows that reach into it."""
-        n, columns = self.shape
+        n, columns = self.array.shape
         if self.reach is None:
             return [(n, 0, columns)]
         strips, start = [], 0
@@ -201,6 +212,70 @@ class Staircase:
         return [*strips, (rows, start, columns)]
 
 
+class Raised(Staircase):
+    """A matrix x (N, D) that is a staircase u (N, K) on a ground of c in all D columns, x = c + u.
+
+    ::
+
+        x W = u W + c 1 (1^T W)      x^T dy = u^T dy + c 1 (1^T dy)
+
+    Parameters
+    ----------
+    array, reach : of u, see `Staircase`
+    background : c
+    width : D
+
+    Examples
+    --------
+    >>> x = Raised(np.array([[1.0, 2.0, 3.0], [4.0, 0.0, 0.0]]), background=0.5, width=5)
+    >>> np.asarray(x)
+    array([[1.5, 2.5, 3.5, 0.5, 0.5],
+           [4.5, 0.5, 0.5, 0.5, 0.5]])
+    >>> x.dot(np.ones((5, 2)), out=np.empty((2, 2)))
+    array([[8.5, 8.5],
+           [6.5, 6.5]])
+    >>> x.T.dot(np.ones((2, 1)), out=np.empty((5, 1))).tolist()
+    [[6.0], [3.0], [4.0], [1.0], [1.0]]
+    """
+
+    def __init__(self, array: Array, reach: NDArray[np.intp] | None = None, *, background: float, width: int) -> None:
+        self.background, self._width = background, width
+        self._ground = np.empty(0, array.dtype)
+        super().__init__(array, reach)
+
+    def put(self, array: Array, reach: NDArray[np.intp] | None = None) -> Staircase:
+        """Become the staircase of another array, on the same ground."""
+        super().put(array, reach)
+        self.shape = len(array), self._width
+        return self
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError("a staircase on a ground is no array without a copy.")
+        x = np.full(self.shape, self.background, self.array.dtype if dtype is None else dtype)
+        x[:, : self.array.shape[1]] += self.array
+        return x
+
+    def dot(self, W: Array, out: Array) -> Array:
+        """Return x W (N, O), with all rows of W (D, O)."""
+        super().dot(W, out)  # (N,K)(K,O) -> (N,O)              u W
+        out += self.ground(W)  # (O,)                           u W + c 1 (1^T W)
+        return out
+
+    @property
+    def T(self) -> _RaisedTransposed:  # noqa: N802  as NumPy calls it
+        """x^T."""
+        return _RaisedTransposed(self)
+
+    def ground(self, rows: Array) -> Array:
+        """Return c 1^T times some rows (n, O), shape (O,)."""
+        n = len(rows)
+        if len(self._ground) < n:
+            self._ground = np.full(n, self.background, self.array.dtype)
+        ground: Array = self._ground[:n].dot(rows)  # (n,)(n,O) -> (O,)
+        return ground
+
+
 class _Transposed:
     """x^T (K, N) of a staircase."""
 
@@ -218,4 +293,19 @@ class _Transposed:
             return out
         for rows, start, stop in x.strips(dy.shape[1]):  # np.dot would copy a part of the array first
             np.matmul(array[:rows, start:stop].T, dy[:rows], out=out[start:stop])
+        return out
+
+
+class _RaisedTransposed(_Transposed):
+    """x^T (D, N) of a staircase on a ground."""
+
+    __slots__ = ()
+    _x: Raised
+
+    def dot(self, dy: Array, out: Array) -> Array:
+        """Write x^T dy, with dy (N, O), into all rows of `out` (D, O)."""
+        super().dot(dy, out)  # (K,N)(N,O) -> (K,O)             u^T dy
+        columns, ground = self._x.array.shape[1], self._x.ground(dy)
+        out[:columns] += ground  # (O,)                         u^T dy + c 1 (1^T dy)
+        out[columns:] = ground
         return out

@@ -136,7 +136,7 @@ class Preprocessing:
         out : numpy.ndarray, shape (N, ...)
             C-contiguous, float32 or float64.
         raw : numpy.ndarray, shape (N, ...)
-            Features of real numbers; where `keeps_zeros`, those of some columns will do.
+            Features of real numbers; where there is a `background`, those of some columns will do.
 
         Returns
         -------
@@ -161,15 +161,57 @@ class Preprocessing:
         return out
 
     @property
-    def keeps_zeros(self) -> bool:
-        """Whether a raw zero is a zero for the network: nothing is inverted or centred.
+    def background(self) -> float | None:
+        """What a raw zero is for the network; None where something is inverted, or each feature has its own mean.
 
         Examples
         --------
-        >>> Preprocessing(scale=1 / 255).keeps_zeros, Preprocessing(invert=True).keeps_zeros
-        (True, False)
+        >>> Preprocessing(mean=-0.01).background, Preprocessing(mean=(0.1, 0.2)).background
+        (0.01, None)
         """
-        return not self.invert and not self.mean
+        return None if self.invert or isinstance(self.mean, tuple) else 0.0 - self.mean
+
+    def to_range(self, low: float, high: float) -> Preprocessing:
+        """Return the preprocessing that is followed by x = low + (high - low) u, with u what this one gives.
+
+        Pixels of 0 to 1 come to lie between `low` and `high`. It is a plain preprocessing again, with k = high - low:
+
+        ::
+
+            low + k (s raw - m)      = k s raw - (k m - low)
+            low + k (1 - s raw - m)  = 1 - k s raw - (1 - high + k m)      if invert
+
+        Parameters
+        ----------
+        low, high : float
+            What 0 and 1 become.
+
+        Returns
+        -------
+        Preprocessing
+            For 0 and 1 this one.
+
+        Raises
+        ------
+        ConfigError
+            When a bound is not finite, or `low` is not below `high`.
+
+        Examples
+        --------
+        >>> ranged = Preprocessing(scale=1 / 255).to_range(0.01, 1.0)
+        >>> ranged.apply(np.array([[0, 255]], np.uint8)).round(6)
+        array([[0.01, 1.  ]], dtype=float32)
+        >>> ranged.mean
+        -0.01
+        """
+        low, high = _number("low", low), _number("high", high)
+        if not low < high:
+            raise ConfigError(f"preprocessing: the range goes from {low} to {high}; give the lower number first")
+        if (low, high) == (0.0, 1.0):
+            return self
+        k, shift = high - low, 1.0 - high if self.invert else -low
+        mean = tuple(k * m + shift for m in self.mean) if isinstance(self.mean, tuple) else k * self.mean + shift
+        return Preprocessing(k * self.scale, self.invert, mean)
 
     def check_features(self, input_shape: tuple[int, ...]) -> None:
         """Refuse samples of a shape that does not fit the mean.

@@ -60,6 +60,9 @@ class Layer:
     """A sample's output depends on the others of its batch, so a batch can not be cut into parts."""
     uses_randomness: ClassVar[bool] = False
     """It draws numbers by the place of a sample in its batch, so samples must keep their places."""
+    takes_staircase: ClassVar[bool] = False
+    """As the first layer its x may be a `glassnet.data.columns.Staircase`, and W its last parameter. Not inherited: a
+    class that is made from such a layer may do something else with x, so it must say so itself."""
 
     def output_shape(self, in_shape: Shape) -> Shape:
         """Return the shape of one sample's output; raise ConfigError where the input does not fit."""

@@ -80,6 +80,7 @@ class Dense(Layer):
     bias: Initializer = Zeros()
 
     keeps_input = True
+    takes_staircase = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", check_count("Dense: units", self.units, least=1))
