@@ -15,6 +15,7 @@ ROOT = Path(glassnet.__file__).parent
 # Each module, and all of ours that it may import. Nothing is listed above what it imports, so there are no cycles.
 PICTURE: dict[str, set[str]] = {
     # leaves
+    "": set(),
     "errors": set(),
     "files": set(),
     "metrics": {"errors"},
@@ -53,7 +54,7 @@ PICTURE: dict[str, set[str]] = {
     "network": {"checks", "errors", "layers", "params", "randomness"},
     "model": {"errors", "data", "layers", "losses", "metrics", "network"},
     "gradcheck": {"errors", "losses", "network"},
-    "diagnosis": {"network", "params"},
+    "diagnosis": {"errors", "layers", "losses", "network", "params"},
     "checkpoint": {"errors", "files", "data", "initializers", "layers", "losses", "model", "network"},
     # training, and what stands on it
     "workers": {"checks", "errors"},
@@ -69,16 +70,44 @@ PICTURE: dict[str, set[str]] = {
     "plots.pictures": {"errors", "metrics", "plots.style"},
     "plots.results": {"data", "layers", "metrics", "model", "network", "plots.pictures", "plots.tables"},
     "plots.together": {"plots.style"},
-    "plots": {"plots.curves", "plots.pictures", "plots.results", "plots.style", "plots.tables", "plots.together"},
+    "plots.panels": {"plots.style"},
+    "plots.studies": {"plots.panels", "plots.style"},
+    "plots.spreads": {"plots.panels", "plots.style"},
+    "plots.grids": {"errors", "plots.panels", "plots.style"},
+    "plots": {"plots.curves", "plots.grids", "plots.pictures", "plots.results", "plots.spreads", "plots.studies",
+              "plots.style", "plots.tables", "plots.together"},
     "config": {"checks", "errors", "data", "initializers", "layers", "listeners", "losses", "network", "optim",
                "optimizer", "schedules", "training"},
+    # studies: declared, performed, reported
+    "studies.study": {"checks", "config", "errors"},
+    "studies.rule2019": {"config", "data", "data.batches", "errors", "functional", "layers", "network", "optim",
+                         "params", "training"},
+    "studies.job": {"", "config", "data", "diagnosis", "errors", "history", "studies.rule2019", "studies.study",
+                    "training"},
+    "studies.plan": {"studies.job", "studies.study"},
+    "studies.records": {"errors", "files", "studies.job"},
+    "studies.runner": {"checks", "errors", "files", "studies.job", "studies.plan", "studies.records",
+                       "studies.study"},
+    "studies.evidence": set(),
+    "studies.wording": {"studies.study"},
+    "studies.cells": {"studies.evidence", "studies.job", "studies.study", "studies.wording"},
+    "studies.summary": {"studies.cells", "studies.evidence", "studies.job", "studies.study"},
+    "studies.sentences": {"studies.cells", "studies.evidence", "studies.summary", "studies.wording"},
+    "studies.tables": {"studies.sentences", "studies.cells", "studies.evidence", "studies.study", "studies.summary",
+                       "studies.wording"},
+    "studies.drawings": {"plots", "studies.sentences", "studies.cells", "studies.study", "studies.summary",
+                         "studies.tables", "studies.wording"},
+    "studies.report": {"", "files", "plots", "plots.style", "studies.sentences", "studies.drawings", "studies.job",
+                       "studies.records", "studies.study", "studies.summary", "studies.tables", "studies.wording"},
+    "studies": {"studies.sentences", "studies.plan", "studies.records", "studies.report", "studies.runner",
+                "studies.study", "studies.summary"},
     # people
-    "": set(),
     "cli.output": set(),
     "cli.terminal": set(),
     "cli.runs": {"", "errors", "files", "config", "cli", "cli.output"},
     "cli.options": {"config", "cli.runs"},
     "cli.data": {"data", "data.cache", "cli.options", "cli.output"},
+    "cli.study": {"studies", "cli.options", "cli.output"},
     "cli.evaluate": {"errors", "checkpoint", "config", "data", "cli.options", "cli.output", "cli.runs"},
     "cli.train": {"errors", "checkpoint", "config", "data", "files", "listeners", "model", "plots", "training",
                   "cli.options", "cli.output", "cli.runs"},
@@ -96,23 +125,29 @@ LIBRARIES = {
     "numpy": set(PICTURE) - {"errors", "files", "checks", "history", "schedules", "data.files", "data", "layers",
                              "listeners", "range_test", "plots.style", "plots.together", "plots", "config", "",
                              "__main__", "cli", "cli.output", "cli.options", "cli.data", "cli.evaluate", "cli.lr_find",
-                             "cli.plot", "cli.completion"},
+                             "cli.plot", "cli.completion", "cli.study", "studies", "studies.evidence", "studies.plan",
+                             "studies.records", "studies.report", "studies.runner", "studies.study",
+                             "studies.wording"},
     "lazy_loader": {""},
     "platformdirs": {"data.cache"},
-    "tqdm": {"listeners"},
+    "tqdm": {"listeners", "cli.study"},
+    "jinja2": {"studies.report"},
+    "filelock": {"studies.runner"},
+    "distributed": {"studies.runner"},
     "safetensors": {"checkpoint"},
     "PIL": {"data.ink", "data.pictures", "plots.style"},
-    "matplotlib": {"plots.curves", "plots.pictures", "plots.results", "plots.style", "plots.tables", "plots.together"},
-    "threadpoolctl": {"config", "training", "workers"},
+    "matplotlib": {name for name in PICTURE if name.startswith("plots.")} | {"studies.drawings"},
+    "threadpoolctl": {"config", "studies.job", "training", "workers"},
     "tomli_w": {"config"},
     "click": {name for name in PICTURE if name.partition(".")[0] == "cli"} - {"cli.runs", "cli.terminal"},
 }  # fmt: skip
 
 STANDARD = {
-    "abc", "atexit", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime", "enum",
-    "functools", "gc", "glob", "gzip", "hashlib", "importlib", "io", "itertools", "json", "math", "multiprocessing",
-    "operator", "os", "pathlib", "platform", "re", "secrets", "shlex", "signal", "struct", "sys", "tempfile",
-    "textwrap", "threading", "time", "tomllib", "traceback", "types", "typing", "unicodedata", "warnings", "zlib",
+    "abc", "atexit", "bisect", "collections", "concurrent", "contextlib", "copy", "csv", "dataclasses", "datetime",
+    "enum", "functools", "gc", "glob", "gzip", "hashlib", "html", "importlib", "io", "itertools", "json", "math",
+    "multiprocessing", "operator", "os", "pathlib", "platform", "re", "secrets", "shlex", "signal", "statistics",
+    "struct", "sys", "tempfile", "textwrap", "threading", "time", "tomllib", "traceback", "types", "typing",
+    "unicodedata", "warnings", "zlib",
 }  # fmt: skip
 
 
@@ -136,7 +171,7 @@ def imports(node: ast.AST) -> Iterator[str]:
         elif isinstance(part, ast.ImportFrom):
             assert part.level == 0, "imports are absolute"
             assert part.module is not None
-            if part.module in ("glassnet", "glassnet.cli"):
+            if part.module.partition(".")[0] == "glassnet":
                 for alias in part.names:
                     inner = f"{part.module}.{alias.name}"
                     yield inner if inner.removeprefix("glassnet.") in PICTURE else part.module

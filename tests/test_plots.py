@@ -176,13 +176,13 @@ def test_the_figure_has_a_panel_for_each_quantity_and_names_the_runs_once() -> N
     assert figure.get_suptitle() == "two runs"
 
 
-def test_28_runs_are_told_apart_without_colour_or_markers() -> None:
-    axes = plots.compare(Figure().subplots(), {f"run {i}": history(40) for i in range(28)}, legend=False)
+def test_35_runs_are_told_apart_without_markers() -> None:
+    axes = plots.compare(Figure().subplots(), {f"run {i}": history(40) for i in range(35)}, legend=False)
     drawn = axes.get_lines()
     assert len({(line.get_color(), line.get_linestyle(), line.get_gapcolor()) for line in drawn}) > 7
     dashes = {tuple(line._dash_pattern[1] or ()) for line in drawn}
-    assert len(dashes) == 4
-    assert len({(line.get_color(), tuple(line._dash_pattern[1] or ())) for line in drawn}) == 28
+    assert len(dashes) == 5
+    assert len({(line.get_color(), tuple(line._dash_pattern[1] or ())) for line in drawn}) == 35
 
 
 def test_a_run_keeps_its_look_in_every_panel_and_without_the_others() -> None:

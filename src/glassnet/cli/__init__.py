@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "predict": "predict",
     "plot": "plot",
+    "study": "study",
     "data": "data",
     "completion": "completion",
 }
@@ -81,6 +82,7 @@ def cli(ctx: click.Context) -> None:
       glassnet plot runs/a runs/b         two runs in one picture
       glassnet lr-find                    how large may the learning rate be?
       glassnet evaluate                   the newest run, on the test images
+      glassnet study list                 experiments: optimizers, activations, batch sizes
       glassnet data info                  what the data look like
     """
     if ctx.invoked_subcommand is None:

@@ -12,16 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from glassnet.errors import ConfigError
 from glassnet.history import History
 from glassnet.plots.style import (
-    BLACK,
     BLUE,
-    GREEN,
     GREY,
     INK,
-    ORANGE,
-    PURPLE,
-    SKY,
     VERMILION,
     calm,
+    line_style,
     new_figure,
     plain,
 )
@@ -42,9 +38,6 @@ QUANTITIES = {
 """What `compare` can draw, and what the axis calls it."""
 
 _SPLITS = (("train", BLUE, "-", "o", "training"), ("validation", VERMILION, "--", "s", "validation"))
-_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-_DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _MARKED = 30  # epochs up to which each has a marker
 _LARGEST = 1e100  # what is beyond it, matplotlib can not put on an axis
 _WIDE = 30.0  # ratio of the losses from which on their scale is logarithmic
@@ -105,7 +98,7 @@ def compare(
 ) -> Axes:
     """Draw one quantity of several runs over the epochs.
 
-    Runs differ by colour, dashes and marker (up to 30 epochs), so that the first 28 are told apart without colour, too.
+    Runs differ by colour, dashes and marker (up to 30 epochs), so that the first 35 are told apart without colour, too.
     Losses that differ by a factor of 30 or more are drawn on a logarithmic scale.
 
     Parameters
@@ -251,12 +244,11 @@ def _draw(axes: Axes, histories: Mapping[str, History], quantity: str) -> dict[s
         finite = values[np.isfinite(values)]
         if len(finite):
             measured.append(finite)
+            style = line_style(i) if len(values) <= _MARKED else line_style(i) | {"marker": None}
             (lines[name],) = axes.plot(
                 np.array(history["epoch"]),
                 values,
-                color=_COLOURS[i % len(_COLOURS)],
-                linestyle=_DASHES[i % len(_DASHES)],
-                marker=_MARKERS[(i + i // 28) % len(_MARKERS)] if len(values) <= _MARKED else None,
+                **style,
                 markersize=4,
                 linewidth=1.5 if len(histories) <= 12 else 1.0,
                 label=plain(name),

@@ -6,16 +6,21 @@ What colour tells is also told by dashes, markers or numbers.
 
 from __future__ import annotations
 
+import html
+import io
 import os
+import re
 import textwrap
 import unicodedata
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from glassnet.files import whole_file
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
@@ -23,7 +28,12 @@ if TYPE_CHECKING:
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
 INK, GREY, PALE, GROUND = "#333333", "#666666", "#E5E5E5", "#F4F4F4"
+LINE = "#AAAAAA"
 DPI = 120
+
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 _CHARACTER = 0.6
 """Width of a character of the font, in font sizes, on average and a little more."""
@@ -36,9 +46,18 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)  # type: ignore[union-attr, call-arg]
     if title:
-        lines = textwrap.wrap(plain(title, 1000), int(width * 72 / (10 * _CHARACTER)))
-        figure.suptitle("\n".join(lines[:4]), fontsize=10, color=GREY, parse_math=False)
+        figure.suptitle("\n".join(_lines(title, width)), fontsize=10, color=GREY, parse_math=False)
     return figure
+
+
+def _lines(title: str, width: float) -> list[str]:
+    return textwrap.wrap(plain(title, 1000), int(width * 72 / (10 * _CHARACTER)))[:4]
+
+
+def height_of_title(title: str, width: float) -> float:
+    """Return how many inches the title takes above a figure of that width."""
+    lines = len(_lines(title, width)) if title else 0
+    return 0.17 * lines + 0.16 if lines else 0.0
 
 
 def plain(text: str, most: int = 40) -> str:
@@ -68,12 +87,46 @@ def width_of_axes(axes: Axes) -> float:
 def calm(axes: Axes) -> None:
     """Take away what only frames, and put thin lines behind the rest."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#AAAAAA")
-    axes.tick_params(which="both", color="#AAAAAA", labelcolor=GREY, labelsize=9)
+    axes.spines[["left", "bottom"]].set_color(LINE)
+    axes.tick_params(which="both", color=LINE, labelcolor=GREY, labelsize=9)
     axes.xaxis.label.set_color(INK)
     axes.yaxis.label.set_color(INK)
     axes.grid(axis="y", color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def line_style(i: int) -> dict[str, Any]:
+    """Return colour, dashes and marker of the line of that number: the first 35 are told apart without colour, too."""
+    return {
+        "color": COLOURS[i % len(COLOURS)],
+        "linestyle": DASHES[i % len(DASHES)],
+        "marker": MARKERS[(i + i // 35) % len(MARKERS)],
+    }
+
+
+def name_lines(figure: Figure, handles: Sequence[Artist], names: Sequence[str], **place: Any) -> None:
+    """Say beside all panels what is what; names may begin with an underscore or hold dollars."""
+    options: dict[str, Any] = {
+        "loc": "outside right upper",
+        "handlelength": 2.6,
+        "ncols": columns_of_names(len(names)),
+    } | place
+    numbers = [str(i) for i in range(len(names))]
+    legend = figure.legend(handles, numbers, frameon=False, labelcolor=INK, fontsize=9, **options)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set(text=plain(name), parse_math=False)
+
+
+def columns_of_names(names: int) -> int:
+    """Return in how many columns `name_lines` writes them."""
+    return 1 + (names - 1) // 40
+
+
+def room_for_names(names: Sequence[str]) -> tuple[float, float]:
+    """Return the width and the height, in inches, that `name_lines` takes beside the panels."""
+    columns = columns_of_names(len(names))
+    wide = max((width_of(plain(name), 9) for name in names), default=0.0) / 72
+    return (0.55 + wide) * columns, 0.3 + 0.19 * -(-len(names) // columns)
 
 
 def bare(axes: Axes) -> None:
@@ -134,3 +187,76 @@ def _save_png(figure: Figure, path: Path) -> None:
     if picture.getchannel("A").getextrema() == (255, 255):
         picture = picture.convert("RGB")
     picture.save(path, compress_level=1, dpi=(figure.dpi, figure.dpi))  # half the time, not more bytes than with alpha
+
+
+_VARIABLES = {
+    INK: "ink",
+    BLACK: "ink",
+    GREY: "grey",
+    PALE: "pale",
+    LINE: "line",
+    BLUE: "blue",
+    VERMILION: "vermilion",
+    GREEN: "green",
+}
+_FAMILY = re.compile(r" font-family: [^;\"]*;")
+_DECIMALS = re.compile(r"(\.\d\d)\d+")
+_IDS = re.compile(r' id="([^"]*)"')
+_TAGS = re.compile(r"<[^>]*>")
+_UNTURNED = re.compile(r' transform="rotate\(-?0 [^)]*\)"')
+_USES = re.compile(r'(?:href="#|url\(#)([^")]*)')
+
+
+def svg(figure: Figure, describe: str, *, prefix: str = "figure", reach: float = 1.0) -> str:
+    """Return a figure as an SVG element to be put into an HTML page.
+
+    Text stays text, in the sans-serif font of whoever reads it. The ground is transparent, and ink, greys and thin
+    lines are CSS variables, which a page may set for a dark ground: ``--ink``, ``--grey``, ``--pale``, ``--line``; so
+    are the darker colours, ``--blue``, ``--vermilion``, ``--green``. The same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure : any figure
+    describe : what it shows, for those who can not see it
+    prefix : of all ids in it, another one for each figure of a page: letters, digits and hyphens
+    reach : how many times as large as drawn the figure may become where the page is wide
+
+    Returns
+    -------
+    str
+        As wide as its place allows; what else it needs of the page is nothing.
+
+    Examples
+    --------
+    >>> svg(new_figure(2, 1), "two < three").startswith('<svg xmlns="http://www.w3.org/2000/svg" role="img"')
+    True
+    """
+    from matplotlib import rc_context
+
+    drawn = io.StringIO()
+    # no id, time or font of this machine may get into the bytes
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "glassnet"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.savefig(drawn, format="svg", metadata={"Date": None}, transparent=True)
+    text = drawn.getvalue()
+    inside = text[text.index("</metadata>") + len("</metadata>") : text.rindex("</svg>")]
+    inside = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", inside, count=1, flags=re.DOTALL)
+    used = {name for tag in _TAGS.findall(inside) for name in _USES.findall(tag)}
+
+    def tag(found: re.Match[str]) -> str:
+        """Rewrite one tag; texts between them stay as they are, whatever they say."""
+        text = _DECIMALS.sub(r"\1", _FAMILY.sub("", found[0].replace("xlink:href=", "href=")))
+        text = _IDS.sub(lambda own: f' id="{prefix}-{own[1]}"' if own[1] in used else "", text)
+        text = _USES.sub(lambda use: use[0].replace("#", f"#{prefix}-"), text)
+        for colour, variable in _VARIABLES.items():
+            text = text.replace(f": {colour.lower()}", f": var(--{variable}, {colour.lower()})")
+        return _UNTURNED.sub("", text)
+
+    inside = re.sub(r"\s*\n\s*", "\n", _TAGS.sub(tag, inside)).strip()
+    width, height = (72 * side for side in figure.get_size_inches())
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="100%" viewBox="0 0 {width:g} {height:g}" '
+        f'style="max-width: {reach * width * 96 / 72:.0f}px; height: auto; fill: var(--ink, {INK.lower()}); '
+        f'font-family: sans-serif; stroke-linejoin: round; stroke-linecap: butt">\n'
+        f"<title>{html.escape(plain(describe, 2000))}</title>\n{inside}\n</svg>\n"
+    )

@@ -1,0 +1,252 @@
+"""What a study may say, and which runs follow from it."""
+
+import json
+import math
+
+import pytest
+
+from glassnet.errors import ConfigError, MissingFileError
+from glassnet.studies import Planner, Records, find_study, parse_study, shipped
+from glassnet.studies.job import FIRST_SEARCH_SEED, Job
+from glassnet.studies.study import value_name
+
+HEAD = 'name = "mine"\nquestion = "Which?"\n'
+
+
+def test_a_grid_is_every_combination_in_the_order_of_the_file():
+    study = parse_study(HEAD + '[grid]\nactivation = ["relu", "tanh"]\nhidden = [[10], [20, 20]]\n')
+    assert [cell.name for cell in study.cells] == ["relu, 10", "relu, 20-20", "tanh, 10", "tanh, 20-20"]
+    assert study.axes == ("activation", "hidden")
+    assert (study.cells[3].config.activation, study.cells[3].config.hidden) == ("tanh", (20, 20))
+    assert study.seeds == 3
+    assert all((cell.config.workers, cell.config.threads) == (1, 1) for cell in study.cells)
+
+
+def test_listed_cells_are_combined_with_the_grid_and_override_what_all_share():
+    study = parse_study(
+        HEAD
+        + """
+seeds = 2
+[run]
+epochs = 7
+optimizer = "sgd"
+[grid]
+depth = [{ label = 1, hidden = [10] }, { label = 2, hidden = [10, 10] }]
+[[cells]]
+label = { regime = "batch" }
+batch_size = "full"
+[[cells]]
+label = { regime = "stochastic" }
+batch_size = 1
+epochs = 2
+published = { accuracy = 97.2, seconds = 3 }
+"""
+    )
+    found = [(dict(cell.label), cell.config.batch_size, cell.config.epochs, cell.config.hidden) for cell in study.cells]
+    assert found == [
+        ({"regime": "batch", "depth": 1}, "full", 7, (10,)),
+        ({"regime": "batch", "depth": 2}, "full", 7, (10, 10)),
+        ({"regime": "stochastic", "depth": 1}, 1, 2, (10,)),
+        ({"regime": "stochastic", "depth": 2}, 1, 2, (10, 10)),
+    ]
+    assert study.cells[2].published == {"accuracy": 97.2, "seconds": 3.0}
+    assert {cell.config.optimizer for cell in study.cells} == {"sgd"}
+
+
+def test_without_cells_or_grid_there_is_one_cell():
+    (cell,) = parse_study(HEAD + "[run]\nepochs = 1\n").cells
+    assert (dict(cell.label), cell.config.epochs) == ({}, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("name = ", "is no TOML"),
+        ('question = "?"', "name must be a text; it is missing"),
+        ('name = "a/b"\nquestion = "?"', "name 'a/b' must be letters"),
+        (HEAD + "colour = 1", "a study has no colour"),
+        (HEAD + "seeds = 0", "seeds must be a whole number of at least 1"),
+        (HEAD + "[run]\nseed = 1", "seed is not for"),
+        (HEAD + "[run]\nworkers = 2", "workers is the business of the runner"),
+        (HEAD + "[run]\nepoch = 1", "cell of .* has no epoch"),
+        (HEAD + '[run]\noptimizer = "sgdd"', "there is no optimizer 'sgdd'"),
+        (HEAD + '[run]\nrule = "2020"', "there is no rule '2020'"),
+        (HEAD + "[grid]\nepochs = 3", "epochs must be a list"),
+        (HEAD + "[grid]\ndepth = [{ hidden = [1] }]", "needs a label"),
+        (HEAD + "[grid]\nepochs = [1, 1]", "two cells have the same label '1'"),
+        (HEAD + '[[cells]]\nlabel = { a = 1 }\n[[cells]]\nlabel = { b = 1 }', "labels with the same keys"),
+        (HEAD + "[[cells]]\npublished = 3", "published holds accuracy"),
+        (HEAD + "[tuning]\nlearning_rates = [1]", "two or more"),
+        (HEAD + "[tuning]\nlearning_rates = [1, 0.1]", "must rise"),
+        (HEAD + "[run]\nvalidation = 0\n[tuning]\nlearning_rates = [0.1, 1]", "has none"),
+        (HEAD + "[run]\nlearning_rate = 1.0\n[tuning]\nlearning_rates = [0.1, 1]", "has one"),
+        (HEAD + '[report]\nplots = [{ kind = "pie" }]', "no kind 'pie' of plots"),
+        (HEAD + '[report]\nanswers = [{ kind = "spread" }]', "spread needs axis"),
+        (HEAD + '[report]\nplots = [{ kind = "curves", panel = "colour" }]', "must be one of the axes"),
+        (HEAD + '[report]\nplots = [{ kind = "speed", size = 3 }]', "has no size"),
+        (HEAD + "[grid]\nepochs = [1, 2]\n[report]\nbaseline = { epochs = 3 }", "label of one cell"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_in_one_sentence(text, sentence, tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=sentence) as refused:
+        find_study(path)
+    assert str(refused.value).startswith(str(path))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_study_that_is_not_there_is_named_with_those_that_are(tmp_path):
+    with pytest.raises(MissingFileError, match="optimizers-2019"):
+        find_study("optimisers")
+    with pytest.raises(MissingFileError, match="there is no study"):
+        find_study(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        find_study(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_studies_are_whole(name):
+    study = find_study(name)
+    assert study.name == name
+    assert study.question.endswith("?")
+    assert study.notes
+    assert study.plots
+    assert study.answers
+    jobs = Planner(study).due({})
+    assert len({job.key for job in jobs}) == len(jobs)
+
+
+def test_the_table_of_2019_is_that_of_2019():
+    study = find_study("optimizers-2019")
+    assert len(study.cells) == 30
+    published = [cell.published["accuracy"] for cell in study.cells if cell.rule == "2019" and cell.published]
+    assert published == [90.35, 95.89, 97.2, 90.09, 96.85, 97.2, 90.19, 95.77, 94.78, 91.0, 96.85, 96.68]
+    seconds = sum(cell.published["seconds"] for cell in study.cells if cell.rule == "2019" and cell.published)
+    assert seconds == pytest.approx(14574.77)  # four hours and three minutes
+    for cell in study.cells:
+        assert (cell.config.hidden, cell.config.shuffle, cell.config.validation) == ((100, 100), False, 0)
+        assert cell.label["rule"] == cell.rule
+
+
+def test_keys_stay_as_they_are_so_that_records_keep_their_place():
+    """Whoever changes a key throws away every record that there is: then FORMAT must change, too."""
+    study = parse_study(HEAD + "[run]\nepochs = 2\n[grid]\nlearning_rate = [0.1]\n")
+    assert [Job.of(study, study.cells[0], "final", seed).key for seed in (0, 1)] == [
+        "a7891d114be92e1c8494",
+        "0ac74391e675a40a9e58",
+    ]
+
+
+def tuned(rounds: int = 2):
+    return parse_study(HEAD + f"seeds = 2\n[tuning]\nlearning_rates = [0.01, 0.1, 1.0]\nseeds = 2\nrounds = {rounds}\n")
+
+
+def record_of(job: Job, accuracy: float | None) -> dict:
+    return {
+        "format": 1,
+        "key": job.key,
+        "outcome": "diverged" if accuracy is None else "finished",
+        "history": {"validation_accuracy": [0.1, accuracy]},
+    }
+
+
+def test_a_search_comes_before_the_final_runs_which_have_other_seeds():
+    study = tuned()
+    planner, records = Planner(study), {}
+    first = planner.due(records)
+    assert [(job.config.learning_rate, job.config.seed) for job in first] == [
+        (rate, FIRST_SEARCH_SEED + n) for rate in (0.01, 0.1, 1.0) for n in (0, 1)
+    ]
+    assert planner.total(records) == 8
+    for job in first:
+        records[job.key] = record_of(job, {0.01: 0.8, 0.1: 0.9, 1.0: 0.85}[job.config.learning_rate])
+    final = planner.due(records)
+    assert [(job.phase, job.config.learning_rate, job.config.seed) for job in final] == [
+        ("final", 0.1, 0),
+        ("final", 0.1, 1),
+    ]
+    for job in final:
+        records[job.key] = record_of(job, 0.9)
+    assert planner.due(records) == []
+    assert planner.keys(records) == set(records)
+
+
+@pytest.mark.parametrize(("slope", "rates"), [(1, [0.01, 0.1, 1.0, 10.0, 100.0]), (-1, [1e-4, 1e-3, 0.01, 0.1, 1.0])])
+def test_the_grid_grows_where_the_best_lies_on_its_edge(slope, rates):
+    planner, records = Planner(tuned()), {}
+    while (due := planner.due(records)) and due[0].phase == "search":
+        for job in due:
+            decade = round(math.log10(job.config.learning_rate))
+            records[job.key] = record_of(job, 0.5 + slope * 0.01 * decade)
+    search = planner.search(planner.study.cells[0], records)
+    assert list(search.rates) == rates
+    assert search.widened == 2
+    assert search.chosen == (100.0 if slope > 0 else 1e-4)
+    assert planner.total(records) == 12
+
+
+def test_a_rate_at_which_a_run_diverges_counts_as_nothing_learnt():
+    planner, records = Planner(tuned()), {}
+    for job in planner.due(records):
+        rate, diverges = job.config.learning_rate, job.config.seed == FIRST_SEARCH_SEED
+        records[job.key] = record_of(job, None if rate == 0.1 and diverges else {0.01: 0.6, 0.1: 0.99, 1.0: 0.5}[rate])
+    search = planner.search(planner.study.cells[0], records)
+    assert 1e-3 in search.rates  # 0.01 is the best, with 0.6, since 0.1 has a mean of 0.495
+
+
+def test_values_are_written_for_people():
+    assert value_name([]) == "none"
+    assert value_name([100, 100]) == "100-100"
+    assert value_name(1e-6) == "1e-06"
+    assert value_name(False) == "no"
+
+
+def test_records_are_read_back_and_a_torn_line_is_none(tmp_path):
+    records = Records(tmp_path)
+    assert records.read() == {}
+    records.append({"format": 1, "key": "a", "x": 1.5})
+    records.append({"format": 1, "key": "b", "x": None})
+    with records.lines.open("ab") as file:
+        file.write(b'{"format": 1, "key": "c", "x"')
+    assert set(records.read()) == {"a", "b"}
+    records.mend()
+    records.append({"format": 1, "key": "d"})
+    assert set(records.read()) == {"a", "b", "d"}
+    records.pack()
+    assert not records.lines.exists()
+    assert records.read()["a"] == {"format": 1, "key": "a", "x": 1.5}
+    records.append({"format": 1, "key": "e"})
+    assert set(Records(tmp_path).read()) == {"a", "b", "d", "e"}
+
+
+def test_packed_records_are_the_same_bytes_whatever_their_order(tmp_path):
+    contents = []
+    for name, keys in (("one", "abc"), ("two", "cab")):
+        (tmp_path / name).mkdir()
+        records = Records(tmp_path / name)
+        for key in keys:
+            records.append({"format": 1, "key": key})
+        records.pack()
+        contents.append(records.packed.read_bytes())
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("line", [b"nonsense", b"[]", b"{}", b'{"format": 2, "key": "a"}', b'{"format": 1, "key": 3}'])
+def test_what_is_no_record_is_refused_by_its_line(tmp_path, line):
+    good = json.dumps({"format": 1, "key": "a"}).encode()
+    records = Records(tmp_path)
+    records.lines.write_bytes(good + b"\n" + line + b"\n" + good + b"\n")
+    with pytest.raises(Exception, match=r"records.jsonl, line 2: this is no record") as refused:
+        records.read()
+    assert type(refused.value).__name__ == "DataError"
+
+
+def test_a_damaged_packed_file_is_refused(tmp_path):
+    records = Records(tmp_path)
+    records.append({"format": 1, "key": "a"})
+    records.pack()
+    records.packed.write_bytes(records.packed.read_bytes()[:-9])
+    with pytest.raises(Exception, match="no whole gzip file"):
+        records.read()
