@@ -92,3 +92,14 @@ def test_every_decision_is_listed():
     folder = ROOT / "docs" / "decisions"
     listed = re.findall(r"\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text(encoding="utf-8"))
     assert listed == sorted(path.name for path in folder.glob("0*.md"))
+
+
+def test_the_page_of_results_and_the_table_of_the_readme_are_made_from_the_records():
+    spec = importlib.util.spec_from_file_location("make_results", ROOT / "docs" / "make_results.py")
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    found = (ROOT / "docs" / "results" / "README.md").read_text(encoding="utf-8")
+    assert found == maker.page(), "run docs/make_results.py"
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert maker.readme_table() in text
+    assert text == maker.readme(text), "run docs/make_results.py"

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +117,12 @@ def test_shipped_studies_are_whole(name):
     assert study.answers
     jobs = Planner(study).due({})
     assert len({job.key for job in jobs}) == len(jobs)
+
+
+def test_the_example_is_whole():
+    study = find_study(Path(__file__).parent.parent / "examples" / "my_study.toml")
+    assert [cell.name for cell in study.cells] == ["100, at once", "100, slow", "400, at once", "400, slow"]
+    assert [cell.config.warmup for cell in study.cells] == [0, 100, 0, 100]
 
 
 def test_the_table_of_2019_is_that_of_2019():

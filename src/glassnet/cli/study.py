@@ -190,21 +190,28 @@ def _follow(steps: Iterable[Progress], study: Study, voice: Voice) -> Progress:
                 bar = tqdm(
                     total=progress.total,
                     initial=progress.done,
-                    bar_format="{desc}: {n_fmt}/{total_fmt} runs|{bar}|{postfix}",
+                    bar_format="{desc} |{bar}|",
                     disable=None if voice.shows_progress else True,
                     dynamic_ncols=True,
-                    desc=study.name,
+                    desc=_place(study, progress),
                 )
             bar.total, bar.n = progress.total, progress.done
-            if progress.remaining_seconds is not None:
-                bar.set_postfix_str(f"{tqdm.format_interval(progress.remaining_seconds)} left", refresh=False)
-            bar.refresh()
+            bar.set_description_str(_place(study, progress))
             last = progress
     finally:
         if bar is not None:
             bar.close()
     assert last is not None
     return last
+
+
+def _place(study: Study, progress: Progress) -> str:
+    """Say how far a study is."""
+    from tqdm import tqdm
+
+    left = progress.remaining_seconds
+    rest = "" if left is None else f", {tqdm.format_interval(left)} left"
+    return f"{study.name}: {progress.done:,} of {progress.total:,} runs{rest}"
 
 
 def _report(study: Study, folder: Path, command: str, voice: Voice) -> int:
