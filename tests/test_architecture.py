@@ -86,7 +86,7 @@ PICTURE: dict[str, set[str]] = {
                     "training"},
     "studies.plan": {"studies.job", "studies.study"},
     "studies.records": {"errors", "files", "studies.job"},
-    "studies.runner": {"checks", "errors", "files", "studies.job", "studies.plan", "studies.records",
+    "studies.runner": {"checks", "config", "errors", "files", "studies.job", "studies.plan", "studies.records",
                        "studies.study"},
     "studies.evidence": set(),
     "studies.wording": {"studies.study"},

@@ -501,7 +501,7 @@ class RunConfig:
             return self.workers
         if self.threads is not None:
             return 1
-        return worker_count(_cores(), self._batch(data), self._parameters(data))
+        return worker_count(cores(), self._batch(data), self._parameters(data))
 
     def _parameters(self, data: DataSet) -> int:
         outputs = data.train.targets.shape[1] if data.classes is None else data.classes
@@ -577,7 +577,7 @@ def _default_schedule(optimizer: str, reduce_on_plateau: int | None) -> str:
     return "constant" if falls_otherwise else "onecycle"
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -119,14 +119,7 @@ def perform(job: Job) -> Record:
             seconds += time.perf_counter() - before
     history = {name: [_finite(value) for value in result.history[name]] for name in COLUMNS}
     history |= {name: [int(value) for value in result.history[name]] for name in ("epoch", "step")}
-    return {
-        "format": FORMAT,
-        "key": job.key,
-        "study": job.study,
-        "cell": dict(job.label),
-        "rule": job.rule,
-        "phase": job.phase,
-        "seed": job.config.seed,
+    return _place(job) | {
         "config": job.config.resolved(data).to_dict() | {"data": job.config.data},
         "outcome": "finished" if reason is None else "diverged",
         "reason": reason,
@@ -145,8 +138,8 @@ def perform(job: Job) -> Record:
     }
 
 
-def lost(job: Job, reason: str, attempts: int) -> Record:
-    """Return the record of a run whose process ended each time before it did."""
+def _place(job: Job) -> Record:
+    """Return what says which run a record is of."""
     return {
         "format": FORMAT,
         "key": job.key,
@@ -155,6 +148,12 @@ def lost(job: Job, reason: str, attempts: int) -> Record:
         "rule": job.rule,
         "phase": job.phase,
         "seed": job.config.seed,
+    }
+
+
+def lost(job: Job, reason: str, attempts: int) -> Record:
+    """Return the record of a run whose process ended each time before it did."""
+    return _place(job) | {
         "config": job.config.to_dict(),
         "outcome": "lost",
         "reason": reason,

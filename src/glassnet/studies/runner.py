@@ -32,6 +32,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from glassnet.checks import check_count
+from glassnet.config import cores
 from glassnet.errors import ConfigError, OutputExistsError, WorkerDiedError
 from glassnet.files import write_text
 from glassnet.studies.job import Job, Record, lost, perform
@@ -230,7 +231,7 @@ def run_study(
         records = Records(folder)
         records.mend()
         found = records.read()
-        yield from _run(study, Planner(study), records, found, cluster or Processes(jobs or _cores()))
+        yield from _run(study, Planner(study), records, found, cluster or Processes(jobs or cores()))
         records.pack()
 
 
@@ -272,11 +273,6 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(
