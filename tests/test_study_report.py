@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -70,9 +71,9 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
 
-def report(study: Study, records: list[Any], folder: Path, **options: Any) -> tuple[list[Path], str, Page]:
+def report(study: Study, records: list[Any], folder: Path) -> tuple[list[Path], str, Page]:
     folder.mkdir(exist_ok=True)
-    written = write_report(study, records, folder, command=f"glassnet study run {study.name}", **options)
+    written = write_report(study, records, folder, command=f"glassnet study run {study.name}")
     assert sorted(folder.iterdir()) == sorted(written)
     text = (folder / "report.html").read_text(encoding="utf-8")
     return written, text, Page(text)
@@ -205,7 +206,7 @@ def test_a_grid_with_signals(tmp_path: Path) -> None:
 
 def test_one_seed_and_a_cell_that_diverged(tmp_path: Path) -> None:
     study, records = made.example(made.TINY, made.tiny_level)
-    _, text, page = report(study, records, tmp_path, quick=True)
+    _, text, page = report(dataclasses.replace(study, quick=True), records, tmp_path)
     check(text, page)
     assert "0 of 1 finished" in text
     assert "Training met NaN in the gradient of dense_1.W at step 12." in text
@@ -258,3 +259,12 @@ def test_a_report_replaces_the_one_before(tmp_path: Path) -> None:
     report(study, records[:1], tmp_path)
     _, text, _ = report(study, records, tmp_path)
     assert "not finished" not in text
+
+
+def test_figures_of_an_earlier_report_are_removed_and_others_stay(tmp_path: Path) -> None:
+    study = parse_study(SHALLOW)
+    for name in ("speed.png", "signals-9.png", "photo.png"):
+        (tmp_path / name).write_bytes(b"old")
+    write_report(study, made.records_of(study, made.grid_level), tmp_path, command="glassnet")
+    left = {path.name for path in tmp_path.glob("*.png")}
+    assert left == {"heatmap.png", "signals-1.png", "signals-2.png", "against.png", "photo.png"}

@@ -224,7 +224,7 @@ def _report(study: Study, folder: Path, command: str, voice: Voice) -> int:
     own = planner.keys(everything)
     records = [record for key, record in everything.items() if key in own]
     others = len(everything) - len(records)
-    paths = write_report(study, records, folder, command=command, quick=study.quick)
+    paths = write_report(study, records, folder, command=command)
     if study.quick:
         voice.say("a trial of a few steps: its figures mean nothing")
     for sentence in answers(Summary(study, records)):

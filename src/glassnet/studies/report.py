@@ -21,7 +21,7 @@ from glassnet.studies.drawings import Drawing, drawings_of
 from glassnet.studies.job import Record
 from glassnet.studies.records import LINES, PACKED
 from glassnet.studies.sentences import answers
-from glassnet.studies.study import Study
+from glassnet.studies.study import PLOTS, Study
 from glassnet.studies.summary import Summary
 from glassnet.studies.wording import counted
 
@@ -53,12 +53,14 @@ class _Part:
 
 
 def write_report(
-    study: Study, records: Iterable[Record], folder: str | os.PathLike[str], *, command: str, quick: bool = False
+    study: Study, records: Iterable[Record], folder: str | os.PathLike[str], *, command: str
 ) -> list[Path]:
     """Write what the records say about the study's question.
 
     The page, ``report.html``, needs no other file, no script and no network. Beside it come ``table.csv``, raw numbers
-    in full precision, ``table.md``, and each figure as PNG. Files that are there already are replaced, each in one go.
+    in full precision, ``table.md``, and each figure as PNG. Files that are there already are replaced, each in one go;
+    figures of an earlier report that this one does not have are removed. That of a trial (`Study.trial`) says that its
+    figures mean nothing.
 
     Parameters
     ----------
@@ -66,7 +68,6 @@ def write_report(
     records : of its runs, as far as there are any; a study that is not finished gets a report that says so
     folder : where to write; it must exist
     command : the line that ran the study, to be shown
-    quick : whether this was a trial run whose figures mean nothing, which the page then says
 
     Returns
     -------
@@ -87,10 +88,12 @@ def write_report(
     for drawing in drawings_of(summary):
         shown.append(_draw(drawing, folder))
         written.append(folder / f"{drawing.name}.png")
+    for path in folder.glob("*.png"):
+        if path not in written and path.stem.rstrip("-0123456789") in PLOTS:
+            path.unlink()
     page = _template().render(
         study=study,
-        banners=_banners(summary, quick or study.quick),
-        quick=quick or study.quick,
+        banners=_banners(summary),
         answers=answers(summary) if summary.found else [],
         parts=_parts(summary, shown, command, folder),
         version=glassnet.__version__,
@@ -128,9 +131,9 @@ def _draw(drawing: Drawing, folder: Path) -> _Shown:
     )
 
 
-def _banners(summary: Summary, quick: bool) -> list[dict[str, str]]:
+def _banners(summary: Summary) -> list[dict[str, str]]:
     found = []
-    if quick:
+    if summary.study.quick:
         rest = "Each run was cut to a few steps to see whether everything works. The figures on this page mean nothing."
         found.append({"head": "A short trial run.", "rest": rest})
     if summary.found < summary.expected:
