@@ -1,5 +1,6 @@
 """What a study may say, and which runs follow from it."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -192,6 +193,19 @@ def test_the_grid_grows_where_the_best_lies_on_its_edge(slope, rates):
     assert search.widened == 2
     assert search.chosen == (100.0 if slope > 0 else 1e-4)
     assert planner.total(records) == 12
+
+
+def test_a_search_is_refined_between_the_best_and_its_neighbours():
+    study = dataclasses.replace(tuned(), tuning=dataclasses.replace(tuned().tuning, refine=2))
+    planner, records, rounds = Planner(study), {}, []
+    while (due := planner.due(records)) and due[0].phase == "search":
+        rounds.append(sorted({job.config.learning_rate for job in due}))
+        for job in due:
+            records[job.key] = record_of(job, 1 - abs(math.log10(job.config.learning_rate / 0.2)) / 10)
+    assert rounds == [[0.01, 0.1, 1.0], [0.0316, 0.316], [0.178, 0.562]]
+    search = planner.search(study.cells[0], records)
+    assert (search.chosen, search.widened) == (0.178, 0)
+    assert list(search.rates) == [0.01, 0.0316, 0.1, 0.178, 0.316, 0.562, 1.0]
 
 
 def test_a_rate_at_which_a_run_diverges_counts_as_nothing_learnt():

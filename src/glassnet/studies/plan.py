@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 
 from glassnet.studies.job import Job, Record
@@ -32,8 +34,9 @@ class Planner:
     """Says which runs of a study are due.
 
     A study without a search has all its runs due from the beginning. With one, a cell's runs at each rate of the grid
-    come first; where the best rate lies on the edge, the grid grows by one rate on that side; then come its final runs
-    at the best rate. Nothing but records decides, so a study that was interrupted goes on as if it never had been.
+    come first; where the best rate lies on the edge, the grid grows by one rate on that side; then the rates midway
+    between the best and its neighbours are tried, if the study asks for that; then come the final runs at the best.
+    Nothing but records decides, so a study that was interrupted goes on as if it never had been.
 
     Parameters
     ----------
@@ -74,20 +77,23 @@ class Planner:
         """Return how far the search for a cell's learning rate is."""
         tuning, index = self.study.tuning, self._index[cell.name]
         assert tuning is not None
-        rates, widened = list(tuning.learning_rates), 0
+        rates, widened, refined = list(tuning.learning_rates), 0, 0
         while True:
             jobs = tuple(tuple(self._job(index, "search", n, rate) for n in range(tuning.seeds)) for rate in rates)
             if any(job.key not in records for runs in jobs for job in runs):
                 return Search(tuple(rates), jobs, None, widened)
             scores = [fmean(_score(records[job.key]) for job in runs) for runs in jobs]
             best = scores.index(max(scores))
-            if 0 < best < len(rates) - 1 or widened == tuning.rounds:
-                return Search(tuple(rates), jobs, rates[best], widened)
-            widened += 1
-            if best == 0:
-                rates.insert(0, _rounded(rates[0] ** 2 / rates[1]))
+            if not 0 < best < len(rates) - 1 and not refined and widened < tuning.rounds:
+                widened += 1
+                beyond = rates[0] ** 2 / rates[1] if best == 0 else rates[-1] ** 2 / rates[-2]
+                rates = sorted([*rates, _rounded(beyond)])
+            elif refined < tuning.refine:
+                refined += 1
+                around = rates[max(best - 1, 0) : best + 2]
+                rates = sorted({*rates, *(_rounded(math.sqrt(a * b)) for a, b in pairwise(around))})
             else:
-                rates.append(_rounded(rates[-1] ** 2 / rates[-2]))
+                return Search(tuple(rates), jobs, rates[best], widened)
 
     def _of_cell(self, index: int, records: Mapping[str, Record]) -> list[Job]:
         if self.study.tuning is None:

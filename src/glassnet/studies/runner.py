@@ -328,8 +328,11 @@ def _run(
 
 
 def _longest_first(jobs: Iterable[Job]) -> list[Job]:
-    """Return runs in an order in which no long one is left for the end, when others have nothing to do."""
-    return sorted(jobs, key=lambda job: -job.cost)
+    """Return runs in an order in which no long one is left for the end, when others have nothing to do.
+
+    Of equally long ones all cells take turns, seed by seed, so that whatever slows the machine slows all alike.
+    """
+    return sorted(jobs, key=lambda job: (-job.cost, job.config.seed))
 
 
 def _record_of(future: Future[Record]) -> Record | None:

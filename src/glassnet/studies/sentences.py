@@ -317,9 +317,11 @@ def _sensitivity(summary: Summary, table: Mapping[str, Any]) -> list[str]:
         f"span so many factors of ten: {who}."
     ]
     seeds = max(search.accuracies.shape[1] for _, _, search in found)
-    ratio = min(float(np.diff(np.log10(search.rates)).min(initial=np.inf)) for _, _, search in found)
-    step = f"in steps of a factor of {times(10**ratio)}, " if math.isfinite(ratio) else ""
-    said.append(f"That was measured {step}with {counted(seeds, 'seed')} at each rate.")
+    tuning = summary.study.tuning
+    grid = np.diff(np.log10(tuning.learning_rates if tuning else found[0][2].rates))
+    step = f"in steps of a factor of {times(10 ** float(grid.min()))}, " if len(grid) else ""
+    finer = "finer around the best, " if tuning and tuning.refine else ""
+    said.append(f"That was measured {step}{finer}with {counted(seeds, 'seed')} at each rate.")
     edge = [f"{cell.name} ({number(search.chosen)})" for _, cell, search in found if search.at_edge]
     if edge:
         said.append(f"The best rate lies on the edge of what was tried for {listed(edge, NAMED)}.")

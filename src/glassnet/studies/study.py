@@ -90,11 +90,13 @@ class Tuning:
     learning_rates : the grid, rising
     seeds : runs at each rate; their seeds are none of those of the final runs
     rounds : how often the grid may grow by one rate, where the best one lies on its edge
+    refine : how often the rates midway between the best and its neighbours (geometrically) are tried after that
     """
 
     learning_rates: tuple[float, ...]
     seeds: int = 3
     rounds: int = 6
+    refine: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ class Study:
         if tuning is not None:
             rates = tuning.learning_rates
             rates = rates[:: max(1, len(rates) // 2)] if len(cells) <= 60 else rates[:1]
-            tuning = dataclasses.replace(tuning, learning_rates=rates, seeds=1, rounds=0)
+            tuning = dataclasses.replace(tuning, learning_rates=rates, seeds=1, rounds=0, refine=0)
         return dataclasses.replace(self, cells=cells, seeds=min(self.seeds, seeds), tuning=tuning, quick=True)
 
 
@@ -342,7 +344,7 @@ def _cell(label: Table, values: Table, published: Any) -> Cell:
 def _tuning(table: Any, cells: tuple[Cell, ...]) -> Tuning:
     if not isinstance(table, dict):
         raise ConfigError("tuning must be a table with learning_rates.")
-    _known("tuning", table, {"learning_rates", "seeds", "rounds"})
+    _known("tuning", table, {"learning_rates", "seeds", "rounds", "refine"})
     rates = table.get("learning_rates")
     if not isinstance(rates, list) or len(rates) < 2:
         raise ConfigError("tuning: learning_rates must be a list of two or more numbers that rise.")
@@ -358,6 +360,7 @@ def _tuning(table: Any, cells: tuple[Cell, ...]) -> Tuning:
         tuple(rates),
         check_count("tuning: seeds", table.get("seeds", 3), least=1),
         check_count("tuning: rounds", table.get("rounds", 6), least=0),
+        check_count("tuning: refine", table.get("refine", 0), least=0),
     )
 
 
