@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from glassnet.errors import ConfigError, DataError, OutputExistsError
+from glassnet.errors import ConfigError, DataError, OutputExistsError, WorkerDiedError
 from glassnet.studies import Cluster, Dask, Processes, Records, parse_study, run_study
 from glassnet.studies.job import perform
 
@@ -196,6 +196,31 @@ def test_a_run_that_always_ends_its_process_is_given_up_and_says_so(undisturbed,
     assert steps[-1].done == 6
     finished = {key: record for key, record in records.items() if record["outcome"] == "finished"}
     assert without_times(finished) == {key: undisturbed[key] for key in finished}
+    assert cluster.closed == 1
+    again = drive(small(), tmp_path, cluster=FakeCluster(None))  # the next call tries again what was lost
+    assert [step.done for step in again] == [4, 5, 6]
+    assert without_times(Records(tmp_path).read()) == undisturbed
+
+
+def test_processes_that_all_end_at_once_end_the_study_with_a_hint(tmp_path):
+    class Deadly(FakeCluster):
+        def executor(self):
+            executor = super().executor()
+            executor.cluster.deadly = None
+            submit = executor.submit
+
+            def die(function, job):
+                self.deadly = job.label[0][1]
+                return submit(function, job)
+
+            executor.submit = die
+            return executor
+
+    cluster = Deadly(None)
+    with pytest.raises(WorkerDiedError, match="if __name__"):
+        drive(small(), tmp_path, cluster=cluster)
+    assert len(cluster.begun) == 5
+    assert Records(tmp_path).read() == {}
     assert cluster.closed == 1
 
 

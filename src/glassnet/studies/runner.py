@@ -43,6 +43,9 @@ from glassnet.studies.study import Study, find_study
 ATTEMPTS = 3
 """How often a run is begun whose process ends before it does."""
 
+MOST_BREAKS = 5
+"""How often all processes may end one after another before any run is done, until it is said that none can be."""
+
 STUDY_FILE, LOCK_FILE = "study.toml", ".lock"
 
 
@@ -188,7 +191,8 @@ def run_study(
     """Perform the runs of a study that have no record yet, and yield after each.
 
     Each record is on the disk before it is yielded. Whoever stops, or is stopped, at any moment loses the runs that
-    were under way and no other; the next call goes on.
+    were under way and no other; the next call goes on, and tries again what was lost because its process ended. Where
+    processes are used, a program must begin with ``if __name__ == "__main__":``.
 
     Parameters
     ----------
@@ -202,7 +206,7 @@ def run_study(
     OutputExistsError
         If another study, or another runner at work, has the folder.
     WorkerDiedError
-        If the scheduler of a cluster is gone.
+        If the scheduler of a cluster is gone, or no process lives long enough to do anything.
     GlassnetError
         If the data can not be read, or something does not fit together.
 
@@ -230,7 +234,7 @@ def run_study(
         _claim(folder, study)
         records = Records(folder)
         records.mend()
-        found = records.read()
+        found = {key: record for key, record in records.read().items() if record["outcome"] != "lost"}
         yield from _run(study, Planner(study), records, found, cluster or Processes(jobs or cores()))
         records.pack()
 
@@ -278,7 +282,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _run(
     study: Study, planner: Planner, records: Records, found: dict[str, Record], cluster: Cluster
 ) -> Iterator[Progress]:
-    clock, retried, broken = _Clock(), 0, False
+    clock, retried, breaks, broken = _Clock(), 0, 0, False
     pending = _longest_first(planner.due(found))
     flying: dict[Future[Record], Job] = {}
     attempts: Counter[str] = Counter()
@@ -295,6 +299,13 @@ def _run(
         executor = cluster.executor()
         while pending or flying:
             if broken and not flying:
+                breaks += 1
+                if breaks == MOST_BREAKS and not clock.cost:
+                    raise WorkerDiedError(
+                        "every process ends before its run is done, so something is wrong with all of them: is there "
+                        "memory for so many (take fewer jobs), and does your program begin with "
+                        'if __name__ == "__main__"?'
+                    )
                 executor, broken = cluster.executor(), False
             while pending and not broken and _may_start(pending[0], flying, attempts, cluster.slots):
                 try:
@@ -315,10 +326,11 @@ def _run(
                         pending.append(job)
                         continue
                     record = lost(job, f"its process ended {ATTEMPTS} times before it was done", ATTEMPTS)
+                else:
+                    clock.done(job.cost)
                 record["attempts"] = attempts[job.key]
                 records.append(record)
                 found[record["key"]] = record
-                clock.done(job.cost)
                 if not pending:
                     under_way = {job.key for job in flying.values()}
                     pending = _longest_first(job for job in planner.due(found) if job.key not in under_way)
@@ -360,10 +372,10 @@ class _Clock:
     """Tells from the costs of what is done how long the rest will take."""
 
     def __init__(self) -> None:
-        self._start, self._cost = monotonic(), 0.0
+        self._start, self.cost = monotonic(), 0.0
 
     def done(self, cost: float) -> None:
-        self._cost += cost
+        self.cost += cost
 
     def remaining(self, cost: float) -> float | None:
-        return (monotonic() - self._start) * cost / self._cost if self._cost else None
+        return (monotonic() - self._start) * cost / self.cost if self.cost else None
