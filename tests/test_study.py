@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from glassnet.errors import ConfigError, MissingFileError
+from glassnet.errors import ConfigError, DataError, MissingFileError
 from glassnet.studies import Planner, Records, find_study, parse_study, shipped
 from glassnet.studies.job import FIRST_SEARCH_SEED, Job
+from glassnet.studies.records import NEEDED
 from glassnet.studies.study import value_name
 
 HEAD = 'name = "mine"\nquestion = "Which?"\n'
@@ -60,6 +61,9 @@ def test_without_cells_or_grid_there_is_one_cell():
     assert (dict(cell.label), cell.config.epochs) == ({}, 1)
 
 
+GRID = "[grid]\nepochs = [1, 2]\n[report]\n"
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -84,9 +88,26 @@ def test_without_cells_or_grid_there_is_one_cell():
         (HEAD + "[run]\nlearning_rate = 1.0\n[tuning]\nlearning_rates = [0.1, 1]", "has one"),
         (HEAD + '[report]\nplots = [{ kind = "pie" }]', "no kind 'pie' of plots"),
         (HEAD + '[report]\nanswers = [{ kind = "spread" }]', "spread needs axis"),
-        (HEAD + '[report]\nplots = [{ kind = "curves", panel = "colour" }]', "must be one of the axes"),
+        (HEAD + '[report]\nplots = [{ kind = "curves", panel = "colour" }]', "panel must be one of"),
         (HEAD + '[report]\nplots = [{ kind = "speed", size = 3 }]', "has no size"),
         (HEAD + "[grid]\nepochs = [1, 2]\n[report]\nbaseline = { epochs = 3 }", "label of one cell"),
+        (HEAD + "seeds = 1001", "seeds must be a whole number of 1 to 1000"),
+        (HEAD + "seeds = " + "9" * 5000, "is no TOML"),
+        (HEAD + "[run]\nbatch_size = 0", "whole number of at least 1"),
+        (HEAD + "[[cells]]\nlabel = { day = 2020-01-01 }", "the label 'day' must be"),
+        (HEAD + "[[cells]]\nlabel = { x = nan }", "the label 'x' must be"),
+        (HEAD + "[[cells]]\nlabel = { x = 1e101 }", "the label 'x' must be"),
+        (HEAD + "[[cells]]\nlabel = { x = [[1]] }", "the label 'x' must be"),
+        (HEAD + '[report]\nplots = [{ kind = "speed", title = 3 }]', "title must be a text"),
+        (HEAD + '[report]\nplots = [{ kind = "curves", quantity = "foo" }]', "quantity must be one of train_loss"),
+        (HEAD + '[report]\nplots = [{ kind = "curves", over = "bananas" }]', "over must be one of epoch, seconds"),
+        (HEAD + GRID + 'plots = [{ kind = "curves", where = { depth = 3 } }]', "where must be one of epochs"),
+        (HEAD + GRID + 'plots = [{ kind = "curves", where = { epochs = 3 } }]', "no cell has 3 for epochs"),
+        (HEAD + GRID + 'plots = [{ kind = "curves", where = 3 }]', "where must be a table"),
+        (HEAD + GRID + 'answers = [{ kind = "pair", axis = "epochs", of = 3 }]', "of must be two values"),
+        (HEAD + GRID + 'answers = [{ kind = "pair", axis = "epochs", of = [1, 4] }]', "no cell has 4 for epochs"),
+        (HEAD + GRID + 'answers = [{ kind = "best", title = "no" }]', "has no title"),
+        (HEAD + '[[cells]]\nlabel = { x = "two\\nlines" }\nepoch = 1', "two lines: a configuration has no epoch"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_in_one_sentence(text, sentence, tmp_path):
@@ -120,6 +141,15 @@ def test_shipped_studies_are_whole(name):
     assert len({job.key for job in jobs}) == len(jobs)
 
 
+def test_a_trial_is_short_and_says_so():
+    study = parse_study(HEAD + "[run]\nmax_steps = 3\nepochs = 5\n")
+    trial = study.trial()
+    assert trial.quick
+    assert not study.quick
+    assert (trial.cells[0].config.epochs, trial.cells[0].config.max_steps) == (1, 3)
+    assert parse_study(trial.source).quick
+
+
 def test_the_example_is_whole():
     study = find_study(Path(__file__).parent.parent / "examples" / "my_study.toml")
     assert [cell.name for cell in study.cells] == ["100, at once", "100, slow", "400, at once", "400, slow"]
@@ -149,6 +179,10 @@ def test_keys_stay_as_they_are_so_that_records_keep_their_place():
 
 def tuned(rounds: int = 2):
     return parse_study(HEAD + f"seeds = 2\n[tuning]\nlearning_rates = [0.01, 0.1, 1.0]\nseeds = 2\nrounds = {rounds}\n")
+
+
+def whole(key: str, **more) -> dict:
+    return {"format": 1, "key": key} | dict.fromkeys(NEEDED - {"key"}, 0) | more
 
 
 def record_of(job: Job, accuracy: float | None) -> dict:
@@ -227,18 +261,21 @@ def test_values_are_written_for_people():
 def test_records_are_read_back_and_a_torn_line_is_none(tmp_path):
     records = Records(tmp_path)
     assert records.read() == {}
-    records.append({"format": 1, "key": "a", "x": 1.5})
-    records.append({"format": 1, "key": "b", "x": None})
+    records.append(whole("a", x=1.5))
+    records.append(whole("b", x=None))
     with records.lines.open("ab") as file:
         file.write(b'{"format": 1, "key": "c", "x"')
     assert set(records.read()) == {"a", "b"}
     records.mend()
-    records.append({"format": 1, "key": "d"})
+    (tmp_path / ".records.jsonl.0123abcd.gz").write_bytes(b"of a runner that ended while it packed")
+    records.mend()
+    assert [path.name for path in tmp_path.iterdir()] == ["records.jsonl"]
+    records.append(whole("d"))
     assert set(records.read()) == {"a", "b", "d"}
     records.pack()
     assert not records.lines.exists()
-    assert records.read()["a"] == {"format": 1, "key": "a", "x": 1.5}
-    records.append({"format": 1, "key": "e"})
+    assert records.read()["a"] == whole("a", x=1.5)
+    records.append(whole("e"))
     assert set(Records(tmp_path).read()) == {"a", "b", "d", "e"}
 
 
@@ -248,15 +285,18 @@ def test_packed_records_are_the_same_bytes_whatever_their_order(tmp_path):
         (tmp_path / name).mkdir()
         records = Records(tmp_path / name)
         for key in keys:
-            records.append({"format": 1, "key": key})
+            records.append(whole(key))
         records.pack()
         contents.append(records.packed.read_bytes())
     assert contents[0] == contents[1]
 
 
-@pytest.mark.parametrize("line", [b"nonsense", b"[]", b"{}", b'{"format": 2, "key": "a"}', b'{"format": 1, "key": 3}'])
+@pytest.mark.parametrize(
+    "line", ["nonsense", "[]", "{}", whole("a", format=2), whole(3), {"format": 1, "key": "a"}], ids=str
+)
 def test_what_is_no_record_is_refused_by_its_line(tmp_path, line):
-    good = json.dumps({"format": 1, "key": "a"}).encode()
+    line = (line if isinstance(line, str) else json.dumps(line)).encode()
+    good = json.dumps(whole("a")).encode()
     records = Records(tmp_path)
     records.lines.write_bytes(good + b"\n" + line + b"\n" + good + b"\n")
     with pytest.raises(Exception, match=r"records.jsonl, line 2: this is no record") as refused:
@@ -266,8 +306,10 @@ def test_what_is_no_record_is_refused_by_its_line(tmp_path, line):
 
 def test_a_damaged_packed_file_is_refused(tmp_path):
     records = Records(tmp_path)
-    records.append({"format": 1, "key": "a"})
+    records.append(whole("a"))
     records.pack()
-    records.packed.write_bytes(records.packed.read_bytes()[:-9])
-    with pytest.raises(Exception, match="no whole gzip file"):
-        records.read()
+    good = records.packed.read_bytes()
+    for damaged in (good[:-9], b"no gzip", good[:12] + bytes([good[12] ^ 255]) + good[13:]):
+        records.packed.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"no whole gzip file|no record of a run"):
+            records.read()

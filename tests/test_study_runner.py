@@ -1,5 +1,6 @@
 """The runner: nothing is lost, nothing is done twice, and every end is followed by a beginning."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -131,6 +132,46 @@ def test_a_runner_that_is_killed_goes_on_where_it_was(undisturbed, tmp_path, kil
     assert sorted(path.name for path in out.iterdir() if path.name.startswith(".")) in ([], [".lock"])
 
 
+@pytest.mark.parametrize("moment", ["the packed file", "study.toml"])
+def test_a_runner_that_is_killed_while_it_writes_a_file_leaves_nothing_behind(undisturbed, tmp_path, moment):
+    name = "records.jsonl.gz" if moment == "the packed file" else moment
+    code = f"""
+import os, pathlib, signal
+from glassnet.studies import parse_study, run_study
+replace = pathlib.Path.replace
+def die(self, target):
+    if target.name == {name!r}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(self, target)
+pathlib.Path.replace = die
+if __name__ == "__main__":
+    list(run_study(parse_study({STUDY.format(steps=20)!r}), {str(tmp_path)!r}, jobs=2))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".records", ".study"))]
+    drive(small(), tmp_path, jobs=2)
+    assert without_times(Records(tmp_path).read()) == undisturbed
+    assert {path.name for path in tmp_path.iterdir()} - {".lock"} == {"records.jsonl.gz", "study.toml"}
+
+
+def test_a_search_that_is_killed_ends_in_the_same_records(tmp_path):
+    text = STUDY.format(steps=3).replace('"sgd", "adam", "lion"', '"sgd", "adam"').replace("seeds = 2", "seeds = 1")
+    text += "[tuning]\nlearning_rates = [0.001, 0.01]\nseeds = 1\nrounds = 1\nrefine = 1\n"
+    path = tmp_path / "search.toml"
+    path.write_text(text, encoding="utf-8")
+    drive(parse_study(text), tmp_path / "whole", jobs=2)
+    expected = without_times(Records(tmp_path / "whole").read())
+    words = [sys.executable, "-m", "glassnet", "study", "run", str(path), "--out", str(tmp_path / "out"), "--jobs", "2"]
+    records = Records(tmp_path / "out")
+    for enough in (3, 6):  # in the search, and later on
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL) as runner:
+            wait_until(lambda: len(records.read()) >= enough if records.folder.exists() else False)  # noqa: B023
+            runner.kill()
+    assert subprocess.run(words, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert without_times(records.read()) == expected
+
+
 def wait_until(true, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
@@ -170,8 +211,10 @@ class FakeExecutor(Executor):
 
 
 class FakeCluster(Cluster):
-    def __init__(self, deadly, slots=2):
-        self.deadly, self.slots, self.begun, self.closed = deadly, slots, [], 0
+    slots = 2
+
+    def __init__(self, deadly):
+        self.deadly, self.begun, self.closed = deadly, [], 0
 
     def executor(self):
         return FakeExecutor(self)
@@ -262,11 +305,36 @@ def test_two_runners_do_not_share_a_folder(tmp_path):
 def test_a_folder_keeps_the_records_of_one_study(tmp_path):
     next(run_study(small(), tmp_path, cluster=FakeCluster(None)))
     other = parse_study(STUDY.format(steps=1).replace("small", "other"))
-    with pytest.raises(OutputExistsError, match="has the records of the study small, not of other"):
+    with pytest.raises(OutputExistsError, match="the records of the study small, not of the study other"):
         next(run_study(other, tmp_path))
+    with pytest.raises(OutputExistsError, match="the records of the study small, not of a trial of the study small"):
+        next(run_study(small().trial(), tmp_path))
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputExistsError, match="is a file"):
         next(run_study(small(), tmp_path / "file"))
+
+
+def test_a_study_without_a_text_is_performed_as_well(tmp_path):
+    study = dataclasses.replace(small(), source="")
+    for _ in range(2):
+        drive(study, tmp_path, cluster=FakeCluster(None))
+    assert len(Records(tmp_path).read()) == 6
+
+
+def test_what_can_not_begin_is_said_before_anything_is_done(tmp_path):
+    study = parse_study(STUDY.format(steps=5) + 'rule = ["2019", "gradient"]\n')
+    cluster = FakeCluster(None)
+    with pytest.raises(ConfigError, match="sgd, 2019: the rule of 2019 is for sigmoid layers"):
+        drive(study, tmp_path, cluster=cluster)
+    assert cluster.begun == []
+
+
+def test_runs_take_turns_seed_by_seed(tmp_path):
+    cluster = FakeCluster(None)
+    cluster.slots = 1
+    steps = drive(small(), tmp_path, cluster=cluster)
+    assert [step.record["seed"] for step in steps[1:]] == [0, 0, 0, 1, 1, 1]
+    assert set(cluster.begun[:3]) == {"sgd", "adam", "lion"}
 
 
 def test_data_that_can_not_be_read_end_the_study_in_one_sentence(tmp_path):
@@ -285,7 +353,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def dask_cluster(workers: int = 2):
+def dask_cluster(workers: int = 2, threads: int = 1):
     """A scheduler and workers, in processes of their own, without a nanny that would bring a killed one back."""
     address, started = f"tcp://127.0.0.1:{free_port()}", []
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -294,7 +362,15 @@ def dask_cluster(workers: int = 2):
         port = address.rpartition(":")[2]
         scheduler = [*base, "--host", "127.0.0.1", "--port", port, "--no-dashboard", "--no-show"]
         started.append(subprocess.Popen(scheduler, **quiet))
-        worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
+        worker = [
+            sys.executable,
+            "-m",
+            "distributed.cli.dask_worker",
+            address,
+            "--nthreads",
+            str(threads),
+            "--no-nanny",
+        ]
         worker += ["--no-dashboard", "--host", "127.0.0.1"]
         started += [subprocess.Popen(worker, **quiet) for _ in range(workers)]
         yield address, started
@@ -314,7 +390,27 @@ def test_a_dask_cluster_does_the_same_runs_and_loses_none_with_a_worker(undistur
             if step.done == 2:
                 doomed.kill()
     assert steps[-1].done == 6
+    assert steps[-1].retried == 1
     assert without_times(Records(tmp_path).read()) == undisturbed
+
+
+def test_a_scheduler_that_is_gone_is_said_and_every_finished_run_is_kept(tmp_path):
+    with dask_cluster(1) as (address, (scheduler, _)):
+        cluster = Dask(address)
+        steps = run_study(small(), tmp_path, cluster=cluster)
+        next(steps)
+        next(steps)
+        scheduler.kill()
+        with pytest.raises(WorkerDiedError, match="the Dask scheduler is gone"):
+            list(steps)
+    assert 1 <= len(Records(tmp_path).read()) < 6
+
+
+def test_workers_that_can_not_be_used_are_refused(tmp_path):
+    with dask_cluster(0) as (address, _), pytest.raises(ConfigError, match="has no worker: start them with"):
+        drive(small(), tmp_path, cluster=Dask(address, patience=1))
+    with dask_cluster(1, threads=2) as (address, _), pytest.raises(ConfigError, match="workers with several threads"):
+        drive(small(), tmp_path, cluster=Dask(address))
 
 
 def test_a_dask_cluster_that_is_not_there_is_said_in_one_sentence(monkeypatch):

@@ -125,7 +125,8 @@ def run(
         echo("interrupted; every finished run is kept, and the same command goes on with the others.", err=True)
         return 130
     if last.retried:
-        echo(f"{last.retried} runs had to be begun again, since their process had ended before them.", err=True)
+        times = "once" if last.retried == 1 else f"{last.retried} times"
+        echo(f"{times} a process ended before its run was done, which was begun again.", err=True)
     return _report(study, folder, _command(name, quick, seeds, out), voice)
 
 
@@ -144,10 +145,15 @@ def report(name: str, quick: bool, seeds: int | None, out: Path | None, quiet: b
       glassnet study report optimizers
       glassnet study report my-study.toml --out results
     """
+    from glassnet.errors import MissingFileError
     from glassnet.studies import check_folder
 
     study = _study(name, quick, seeds)
     folder = out or _default(study)
+    if not folder.is_dir():
+        raise MissingFileError(
+            f"there are no results in {folder}: 'glassnet study run' makes them."
+        )
     check_folder(folder, study)
     return _report(study, folder, _command(name, quick, seeds, out), Voice(quiet))
 
@@ -172,7 +178,7 @@ def _command(name: str, quick: bool, seeds: int | None, out: Path | None) -> str
     words = ["glassnet", "study", "run", name]
     words += ["--quick"] if quick else []
     words += ["--seeds", str(seeds)] if seeds is not None else []
-    words += ["--out", out.as_posix()] if out is not None and not out.is_absolute() else []
+    words += ["--out", out.as_posix()] if out is not None else []
     return shlex.join(words)
 
 

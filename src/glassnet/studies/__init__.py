@@ -8,10 +8,11 @@
 - `Summary`, `answers`, `write_report`: what the records say.
 """
 
+from glassnet.studies.clusters import Cluster, Dask, Processes
 from glassnet.studies.plan import Planner
 from glassnet.studies.records import Records
 from glassnet.studies.report import write_report
-from glassnet.studies.runner import Cluster, Dask, Processes, Progress, check_folder, run_study
+from glassnet.studies.runner import Progress, check_folder, run_study
 from glassnet.studies.sentences import answers
 from glassnet.studies.study import Cell, Study, Tuning, find_study, parse_study, shipped
 from glassnet.studies.summary import Summary

@@ -13,16 +13,16 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import glassnet
 from glassnet.config import RunConfig
 from glassnet.data import DataSet
 from glassnet.diagnosis import signals
-from glassnet.errors import DivergedError
+from glassnet.errors import ConfigError, DivergedError
 from glassnet.history import COLUMNS
 from glassnet.studies import rule2019
-from glassnet.studies.study import Cell, Study, canonical
+from glassnet.studies.study import Cell, Study, canonical, value_name
 from glassnet.training import Training
 
 Record: TypeAlias = dict[str, Any]
@@ -100,8 +100,8 @@ def perform(job: Job) -> Record:
     """
     begin = time.perf_counter()
     with threadpool_limits(1, user_api="blas"):
-        data = _data(job.config)
-        training = rule2019.make_training(job.config, data) if job.rule == "2019" else job.config.make_training(data)
+        data, where = _data(job.config), machine()
+        training = _training(job, data)
         looks = [_signals(training)] if job.signals else []
         reason = None
         try:
@@ -120,7 +120,7 @@ def perform(job: Job) -> Record:
     history = {name: [_finite(value) for value in result.history[name]] for name in COLUMNS}
     history |= {name: [int(value) for value in result.history[name]] for name in ("epoch", "step")}
     return _place(job) | {
-        "config": job.config.resolved(data).to_dict() | {"data": job.config.data},
+        "config": _effective(job).resolved(data).to_dict() | {"data": job.config.data},
         "outcome": "finished" if reason is None else "diverged",
         "reason": reason,
         "history": history,
@@ -133,9 +133,32 @@ def perform(job: Job) -> Record:
         "evaluation_seconds": seconds,
         "wall_seconds": time.perf_counter() - begin,
         "attempts": 1,
-        "machine": machine(),
+        "machine": where,
         "versions": versions(),
     }
+
+
+def check(job: Job) -> None:
+    """Refuse a run that can not begin: what `perform` would meet before its first step.
+
+    Raises
+    ------
+    GlassnetError
+        If the data can not be read, or something does not fit together, naming the run.
+    """
+    try:
+        _training(job, _data(job.config))
+    except ConfigError as error:
+        raise ConfigError(f"{', '.join(value_name(value) for _, value in job.label) or job.study}: {error}") from None
+
+
+def _training(job: Job, data: DataSet) -> Training:
+    return rule2019.make_training(job.config, data) if job.rule == "2019" else job.config.make_training(data)
+
+
+def _effective(job: Job) -> RunConfig:
+    """Return the settings as the rule takes them."""
+    return rule2019.adapted(job.config) if job.rule == "2019" else job.config
 
 
 def _place(job: Job) -> Record:
@@ -173,12 +196,15 @@ def lost(job: Job, reason: str, attempts: int) -> Record:
 
 
 def machine() -> dict[str, Any]:
-    """Return what the times of a run depend on."""
+    """Return what the times of a run depend on, and its last bits."""
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    kernels = (f"{pool['internal_api']} {pool['version']}, {pool.get('architecture', '?')}" for pool in pools)
     return {
         "processor": _processor(),
         "cores": os.cpu_count() or 1,
         "system": platform.system(),
-        "blas_threads": 1,
+        "blas": "; ".join(kernels),
+        "blas_threads": max((pool["num_threads"] for pool in pools), default=1),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 from glassnet.errors import DataError
 from glassnet.files import whole_file
 from glassnet.studies.job import FORMAT, Record
+
+NEEDED = {"key", "cell", "phase", "seed", "config", "outcome", "history"}
+"""Without these a line is no record."""
 
 LINES, PACKED = "records.jsonl", "records.jsonl.gz"
 
@@ -27,7 +31,7 @@ class Records:
     --------
     >>> import tempfile
     >>> records = Records(tempfile.mkdtemp())
-    >>> records.append({"format": 1, "key": "a"})
+    >>> records.append({"format": 1} | dict.fromkeys(NEEDED, "a"))
     >>> records.pack()
     >>> list(records.read())
     ['a']
@@ -49,7 +53,7 @@ class Records:
         if self.packed.is_file():
             try:
                 text = gzip.decompress(self.packed.read_bytes())
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 raise DataError(f"{self.packed} is no whole gzip file ({error}): move it away.") from None
             found |= _parsed(text, self.packed)
         if self.lines.is_file():
@@ -65,7 +69,9 @@ class Records:
             os.fsync(file.fileno())
 
     def mend(self) -> None:
-        """Cut off the beginning of a line that a sudden end left."""
+        """Remove what a sudden end left: the beginning of a line, a file that had not taken its place yet."""
+        for rest in self.folder.glob(f".{self.packed.stem}.*"):
+            rest.unlink()
         if self.lines.is_file():
             content = self.lines.read_bytes()
             whole = content.rfind(b"\n") + 1
@@ -78,8 +84,11 @@ class Records:
         if not self.lines.is_file():
             return
         records = self.read()
-        with whole_file(self.packed) as temporary:
-            temporary.write_bytes(gzip.compress(_text(records[key] for key in sorted(records)), 9, mtime=0))
+        packed = gzip.compress(_text(records[key] for key in sorted(records)), 9, mtime=0)
+        with whole_file(self.packed) as temporary, temporary.open("wb") as file:
+            file.write(packed)
+            file.flush()
+            os.fsync(file.fileno())  # on the disk before the lines are gone
         self.lines.unlink()
 
 
@@ -105,5 +114,5 @@ def _record(line: bytes) -> Any:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    good = isinstance(record, dict) and record.get("format") == FORMAT and isinstance(record.get("key"), str)
-    return record if good else None
+    good = isinstance(record, dict) and record.get("format") == FORMAT and record.keys() >= NEEDED
+    return record if good and isinstance(record["key"], str) else None

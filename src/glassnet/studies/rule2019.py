@@ -114,6 +114,11 @@ class EpochAdam(Adam):
         self.steps = steps
 
 
+def adapted(config: RunConfig) -> RunConfig:
+    """Return the settings as the rule takes them: RMSprop with its epsilon under the root."""
+    return replace(config, epsilon_in_root=True) if config.optimizer == "rmsprop" else config
+
+
 def make_training(config: RunConfig, data: DataSet) -> Training:
     """Make a run that `config` describes, with the rule of 2019 in place of the gradient.
 
@@ -136,8 +141,7 @@ def make_training(config: RunConfig, data: DataSet) -> Training:
     if len(data.input_shape) > 1:
         layers.insert(0, Flatten())
     network = Network(layers, data.input_shape, seed=config.seed)
-    if config.optimizer == "rmsprop":
-        config = replace(config, epsilon_in_root=True)
+    config = adapted(config)
     training = config.make_training(data, network)
     if config.optimizer == "adam":
         rule = training.optimizer

@@ -6,36 +6,22 @@ one BLAS thread wherever it is, so that its bits do not depend on how many run b
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    wait,
-)
-from contextlib import contextmanager, suppress
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from glassnet.checks import check_count
 from glassnet.config import cores
-from glassnet.errors import ConfigError, OutputExistsError, WorkerDiedError
+from glassnet.errors import OutputExistsError, WorkerDiedError
 from glassnet.files import write_text
-from glassnet.studies.job import Job, Record, lost, perform
+from glassnet.studies.clusters import Cluster, Processes
+from glassnet.studies.job import Job, Record, check, lost, perform
 from glassnet.studies.plan import Planner
 from glassnet.studies.records import Records
 from glassnet.studies.study import Study, find_study
@@ -49,119 +35,6 @@ MOST_BREAKS = 5
 STUDY_FILE, LOCK_FILE = "study.toml", ".lock"
 
 
-class Cluster(ABC):
-    """Where runs are performed.
-
-    Attributes
-    ----------
-    slots : runs at a time
-    """
-
-    slots: int
-
-    @abstractmethod
-    def executor(self) -> Executor:
-        """Return a working executor; asked for again when the last one broke."""
-
-    def close(self) -> None:
-        """End what was started, at once."""
-
-
-class Processes(Cluster):
-    """Processes on this machine, which end with this one, however it ends.
-
-    Parameters
-    ----------
-    jobs : how many
-    """
-
-    def __init__(self, jobs: int) -> None:
-        self.slots = check_count("jobs", jobs, least=1)
-        self._executor: ProcessPoolExecutor | None = None
-        self._life: Connection | None = None
-
-    def executor(self) -> Executor:
-        """Return a new pool."""
-        self.close()
-        context = multiprocessing.get_context("spawn")  # a fork would take over locks of BLAS threads
-        end, self._life = context.Pipe(duplex=False)
-        self._executor = ProcessPoolExecutor(self.slots, context, _begin, (end,))
-        return self._executor
-
-    def close(self) -> None:
-        """End the pool and its processes."""
-        if self._life is not None:
-            self._life.close()
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-        self._life = self._executor = None
-
-
-def _begin(life: Connection) -> None:
-    """Make a process of the pool end when the other end of the pipe closes, and leave Ctrl-C to the main process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def wait_for_the_end() -> None:
-        with suppress(EOFError, OSError):
-            life.recv_bytes()
-        os._exit(1)
-
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
-
-
-class Dask(Cluster):
-    """A Dask cluster, whose workers have glassnet installed.
-
-    Parameters
-    ----------
-    address : of the scheduler, such as "tcp://192.168.0.5:8786"
-    patience : seconds to wait for its answer
-
-    Raises
-    ------
-    ConfigError
-        If `distributed` is not installed, or no scheduler answers.
-    """
-
-    def __init__(self, address: str, *, patience: float = 10.0) -> None:
-        try:
-            from distributed import Client
-        except ImportError:
-            raise ConfigError(
-                "a Dask cluster needs the package distributed: pip install 'glassnet[dask]' brings it."
-            ) from None
-        try:
-            self._client = Client(address, timeout=patience, set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:
-            raise ConfigError(
-                f"no Dask scheduler answers at {address!r:.80} ({error or type(error).__name__}): start one with "
-                f"'dask scheduler', and workers with 'dask worker ADDRESS --nthreads 1'."
-            ) from None
-        self._executor: Any = None
-
-    @property
-    def slots(self) -> int:  # type: ignore[override]
-        """One run for each thread of the workers that there are now, and as many that wait for one."""
-        threads: dict[str, int] = self._client.nthreads()
-        return 2 * max(1, sum(threads.values()))
-
-    def executor(self) -> Executor:
-        """Return the client's executor."""
-        if self._client.status != "running":
-            raise WorkerDiedError(
-                "the Dask scheduler is gone; every finished run is kept, so begin again when there is one."
-            )
-        self._executor = self._client.get_executor(pure=False)
-        executor: Executor = self._executor
-        return executor
-
-    def close(self) -> None:
-        """Cancel what is waiting, and leave the cluster."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=False)
-        self._client.close()
-
-
 @dataclass(frozen=True)
 class Progress:
     """A run is done.
@@ -170,7 +43,7 @@ class Progress:
     ----------
     record : of the run; None at the beginning
     done, total : runs, as far as it can be known
-    retried : runs that had to be begun again so far, since their process had ended
+    retried : processes that have ended so far before their run did, here or on a cluster
     remaining_seconds : about how long the rest will take; None before anything can be said
     """
 
@@ -230,17 +103,21 @@ def run_study(
     if folder.exists() and not folder.is_dir():
         raise OutputExistsError(f"{folder} is a file: name a folder for the results.")
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        _claim(folder, study)
-        records = Records(folder)
-        records.mend()
-        found = {key: record for key, record in records.read().items() if record["outcome"] != "lost"}
-        yield from _run(study, Planner(study), records, found, cluster or Processes(jobs or cores()))
-        records.pack()
+    cluster = Processes(cores() if jobs is None else jobs) if cluster is None else cluster
+    try:
+        with _alone(folder):
+            _claim(folder, study)
+            records = Records(folder)
+            records.mend()
+            found = {key: record for key, record in records.read().items() if record["outcome"] != "lost"}
+            yield from _run(Planner(study), records, found, cluster)
+            records.pack()
+    finally:
+        cluster.close()
 
 
 def check_folder(folder: str | os.PathLike[str], study: Study) -> None:
-    """Refuse a folder that has the records of another study, or of trial runs.
+    """Refuse a folder that has the records of another study, or of a trial where the study is none, and the other way.
 
     Raises
     ------
@@ -251,16 +128,20 @@ def check_folder(folder: str | os.PathLike[str], study: Study) -> None:
     if not path.is_file():
         return
     there = find_study(path)
-    if there.name != study.name:
+    kinds = ["a trial of the study" if one.quick else "the study" for one in (there, study)]
+    if (there.name, there.quick) != (study.name, study.quick):
         raise OutputExistsError(
-            f"{folder} has the records of the study {there.name}, not of {study.name}: name another folder with --out."
+            f"{folder} has the records of {kinds[0]} {there.name}, not of {kinds[1]} {study.name}: name another folder "
+            f"with --out."
         )
 
 
 def _claim(folder: Path, study: Study) -> None:
     check_folder(folder, study)
     path = folder / STUDY_FILE
-    if not path.is_file() or path.read_text(encoding="utf-8") != study.source:
+    for rest in folder.glob(f".{path.stem}.*{path.suffix}"):  # of a runner that ended while it wrote
+        rest.unlink()
+    if study.source and (not path.is_file() or path.read_text(encoding="utf-8") != study.source):
         write_text(path, study.source)
 
 
@@ -273,78 +154,83 @@ def _alone(folder: Path) -> Iterator[None]:
         raise OutputExistsError(
             f"another runner is at work in {folder}: wait for it, or name another folder."
         ) from None
+    except NotImplementedError:  # a file system without locks
+        yield
+        return
     try:
         yield
     finally:
         lock.release()
 
 
-def _run(
-    study: Study, planner: Planner, records: Records, found: dict[str, Record], cluster: Cluster
-) -> Iterator[Progress]:
+def _run(planner: Planner, records: Records, found: dict[str, Record], cluster: Cluster) -> Iterator[Progress]:
     clock, retried, breaks, broken = _Clock(), 0, 0, False
-    pending = _longest_first(planner.due(found))
+    pending = _in_turns(planner.due(found))
     flying: dict[Future[Record], Job] = {}
     attempts: Counter[str] = Counter()
 
     def progress(record: Record | None) -> Progress:
         left = sum(job.cost for job in [*pending, *flying.values()])
         done = len(planner.keys(found) & set(found))
-        return Progress(record, done, planner.total(found), retried, clock.remaining(left))
+        return Progress(record, done, planner.total(found), retried + cluster.gone, clock.remaining(left))
 
     yield progress(None)
     if not pending:
         return
-    try:
-        executor = cluster.executor()
-        while pending or flying:
-            if broken and not flying:
-                breaks += 1
-                if breaks == MOST_BREAKS and not clock.cost:
-                    raise WorkerDiedError(
-                        "every process ends before its run is done, so something is wrong with all of them: is there "
-                        "memory for so many (take fewer jobs), and does your program begin with "
-                        'if __name__ == "__main__"?'
-                    )
-                executor, broken = cluster.executor(), False
-            while pending and not broken and _may_start(pending[0], flying, attempts, cluster.slots):
-                try:
-                    future = executor.submit(perform, pending[0])
-                except BrokenExecutor:  # those that fly will say so, too
-                    broken = True
-                else:
-                    job = pending.pop(0)
-                    flying[future] = job
-                    attempts[job.key] += 1
-            finished, _ = wait(flying, return_when=FIRST_COMPLETED)
-            for future in finished:
-                job = flying.pop(future)
-                record = _record_of(future)
-                if record is None:
-                    broken, retried = True, retried + 1
-                    if attempts[job.key] < ATTEMPTS:
-                        pending.append(job)
-                        continue
-                    record = lost(job, f"its process ended {ATTEMPTS} times before it was done", ATTEMPTS)
-                else:
-                    clock.done(job.cost)
-                record["attempts"] = attempts[job.key]
-                records.append(record)
-                found[record["key"]] = record
-                if not pending:
-                    under_way = {job.key for job in flying.values()}
-                    pending = _longest_first(job for job in planner.due(found) if job.key not in under_way)
-                yield progress(record)
-    finally:
-        cluster.close()
+    if cluster.local:
+        for job in {job.label: job for job in pending}.values():
+            check(job)
+    executor = cluster.executor()
+    while pending or flying:
+        if broken and not flying:
+            breaks += 1
+            if breaks == MOST_BREAKS and not clock.cost:
+                raise WorkerDiedError(
+                    "every process ends before its run is done, so something is wrong with all of them: is there "
+                    "memory for so many (take fewer jobs), and does your program begin with "
+                    'if __name__ == "__main__"?'
+                )
+            executor, broken = cluster.executor(), False
+        while pending and not broken and _may_start(pending[0], flying, attempts, cluster.slots):
+            try:
+                future = executor.submit(perform, pending[0])
+            except BrokenExecutor:  # those that fly will say so, too
+                broken = True
+            else:
+                job = pending.pop(0)
+                flying[future] = job
+                attempts[job.key] += 1
+        finished, _ = wait(flying, return_when=FIRST_COMPLETED)
+        for future in sorted(finished, key=_failed):  # so that records come before an error ends it all
+            job = flying.pop(future)
+            record = _record_of(future)
+            if record is None:
+                broken, retried = True, retried + 1
+                if attempts[job.key] < ATTEMPTS:
+                    pending.append(job)
+                    continue
+                record = lost(job, f"its process ended {ATTEMPTS} times before it was done", ATTEMPTS)
+            else:
+                clock.done(job.cost)
+            record["attempts"] = attempts[job.key]
+            records.append(record)
+            found[record["key"]] = record
+            if not pending:
+                under_way = {job.key for job in flying.values()}
+                pending = _in_turns(job for job in planner.due(found) if job.key not in under_way)
+            yield progress(record)
 
 
-def _longest_first(jobs: Iterable[Job]) -> list[Job]:
-    """Return runs in an order in which no long one is left for the end, when others have nothing to do.
+def _in_turns(jobs: Iterable[Job]) -> list[Job]:
+    """Return runs in their order: seed by seed, so that whatever slows the machine slows all cells alike.
 
-    Of equally long ones all cells take turns, seed by seed, so that whatever slows the machine slows all alike.
+    Those of a seed are sorted by their length, so that no long one is left for the end when others have nothing to do.
     """
-    return sorted(jobs, key=lambda job: (-job.cost, job.config.seed))
+    return sorted(jobs, key=lambda job: (job.config.seed, -job.cost))
+
+
+def _failed(future: Future[Record]) -> bool:
+    return future.cancelled() or future.exception() is not None
 
 
 def _record_of(future: Future[Record]) -> Record | None:

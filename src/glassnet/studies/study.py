@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from glassnet.checks import check_count, check_number
 from glassnet.config import RunConfig
+from glassnet.data.batches import batch_length
 from glassnet.errors import ConfigError, MissingFileError
 
 Value: TypeAlias = Any  # what TOML holds: a text, a number, true or false, a list of these
@@ -29,6 +30,21 @@ FIXED = {"workers": 1, "threads": 1}
 """Every run is one process with one BLAS thread, so that its bits do not depend on how many run beside it."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+TRIAL = "# A trial of a few steps a run: its figures mean nothing.\n"
+"""The first line of the text of a study that was cut short by `Study.trial`."""
+
+MOST_SEEDS = 1000
+"""Final runs of a cell, so that their seeds are none of those of a search."""
+
+MOST_NUMBER = 1e100
+"""The largest number of a label: what is beyond it can not be put on an axis."""
+
+QUANTITIES = {
+    "curves": ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"),
+    "signals": ("activation_mean", "activation_deviation", "gradient_rms", "dead", "saturated"),
+}
+"""What figures can show."""
 
 PLOTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "curves": ((), ("panel", "quantity", "over", "where")),
@@ -51,6 +67,7 @@ ANSWERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sensitivity": ((), ()),
     "vanishing": (("axis",), ("where",)),
     "speed": ((), ()),
+    "early": ((), ()),
 }
 """The sentences of a report, with the keys that each needs and those that it may have."""
 
@@ -151,8 +168,14 @@ class Study:
         )
 
     def with_seeds(self, seeds: int) -> Study:
-        """Return the same study with another number of final runs."""
-        return dataclasses.replace(self, seeds=check_count("seeds", seeds, least=1))
+        """Return the same study with another number of final runs.
+
+        Raises
+        ------
+        ConfigError
+            If it is no whole number of 1 to `MOST_SEEDS`.
+        """
+        return dataclasses.replace(self, seeds=_seeds("seeds", seeds))
 
     def trial(self) -> Study:
         """Return the same study with a few steps a run: to see whether it works, not what comes out."""
@@ -162,7 +185,8 @@ class Study:
             rates = tuning.learning_rates
             rates = rates[:: max(1, len(rates) // 2)] if len(cells) <= 60 else rates[:1]
             tuning = dataclasses.replace(tuning, learning_rates=rates, seeds=1, rounds=0, refine=0)
-        return dataclasses.replace(self, cells=cells, seeds=min(self.seeds, seeds), tuning=tuning, quick=True)
+        seeds, source = min(self.seeds, seeds), TRIAL + self.source if self.source else ""
+        return dataclasses.replace(self, cells=cells, seeds=seeds, tuning=tuning, source=source, quick=True)
 
 
 def value_name(value: Value) -> str:
@@ -250,10 +274,10 @@ def parse_study(text: str, where: str = "the study") -> Study:
     """
     try:
         return _study(tomllib.loads(text), text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{where} is no TOML: {str(error).rstrip('.')}.") from None
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        raise ConfigError(f"{where}: {' '.join(str(error).split())}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{where} is no TOML: {str(error).rstrip('.')}.") from None
 
 
 def _study(table: Table, source: str) -> Study:
@@ -268,6 +292,7 @@ def _study(table: Table, source: str) -> Study:
     cells = tuple(_cells(run, grid, _tables(table, "cells")))
     axes = tuple(cells[0].label)
     for cell in cells:
+        _check_label(cell.label)
         if tuple(cell.label) != axes:
             raise ConfigError(
                 f"all cells need labels with the same keys: one has {', '.join(axes) or 'none'}, "
@@ -286,15 +311,34 @@ def _study(table: Table, source: str) -> Study:
         question=_text(table, "question"),
         cells=cells,
         notes=_text(table, "notes", "").strip(),
-        seeds=check_count("seeds", table.get("seeds", 3), least=1),
+        seeds=_seeds("seeds", table.get("seeds", 3)),
         tuning=tuning,
-        plots=_kinds(report, "plots", PLOTS, axes),
-        answers=_kinds(report, "answers", ANSWERS, axes),
+        plots=_kinds(report, "plots", PLOTS, cells),
+        answers=_kinds(report, "answers", ANSWERS, cells),
         baseline=_baseline(report, cells),
         at_epochs=None if epochs is None else check_count("at_epochs", epochs, least=1),
         at_seconds=None if seconds is None else check_number("at_seconds", seconds, above=0),
         source=source,
+        quick=source.startswith(TRIAL),
     )
+
+
+def _seeds(what: str, value: Any) -> int:
+    if check_count(what, value, least=1) > MOST_SEEDS:
+        raise ConfigError(f"{what} must be a whole number of 1 to {MOST_SEEDS}, not {value!r:.80}.")
+    return int(value)
+
+
+def _check_label(label: Mapping[str, Value]) -> None:
+    """Refuse what could not stand in a table, on an axis or in JSON."""
+    for key, value in label.items():
+        for part in value if isinstance(value, list) else [value]:
+            number = isinstance(part, int | float) and not isinstance(part, bool)
+            if (number and not abs(part) <= MOST_NUMBER) or not isinstance(part, str | bool | int | float):
+                raise ConfigError(
+                    f"the label {key!r:.80} must be a text, true or false, a number of at most {MOST_NUMBER:g} or a "
+                    f"list of these, not {value!r:.80}."
+                )
 
 
 def _cells(run: Table, grid: Table, listed: list[Table]) -> Iterator[Cell]:
@@ -336,7 +380,9 @@ def _cell(label: Table, values: Table, published: Any) -> Cell:
             raise ConfigError(f"{where}: published holds accuracy (in percent) and seconds, not {published!r:.80}.")
         published = {name: check_number(f"published {name}", value, least=0) for name, value in published.items()}
     try:
-        return Cell(label, RunConfig.from_dict(values | FIXED), rule, published)
+        config = RunConfig.from_dict(values | FIXED)
+        batch_length(config.batch_size, MOST_SEEDS)
+        return Cell(label, config, rule, published)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
 
@@ -358,32 +404,53 @@ def _tuning(table: Any, cells: tuple[Cell, ...]) -> Tuning:
             raise ConfigError(f"tuning chooses the learning rate, but cell {cell.name} has one: leave one of them out.")
     return Tuning(
         tuple(rates),
-        check_count("tuning: seeds", table.get("seeds", 3), least=1),
+        _seeds("tuning: seeds", table.get("seeds", 3)),
         check_count("tuning: rounds", table.get("rounds", 6), least=0),
         check_count("tuning: refine", table.get("refine", 0), least=0),
     )
 
 
 def _kinds(
-    report: Table, key: str, kinds: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], axes: tuple[str, ...]
+    report: Table, key: str, kinds: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], cells: tuple[Cell, ...]
 ) -> tuple[Table, ...]:
     """Check the tables that say what a report shows."""
-    found = _tables(report, key)
+    found, axes = _tables(report, key), tuple(cells[0].label)
     for table in found:
         kind = str(table.get("kind"))
         if kind not in kinds:
             raise ConfigError(f"report: there is no kind {kind!r:.80} of {key}; choose from {', '.join(kinds)}.")
         needed, allowed = kinds[kind]
-        _known(f"report: {key}: {kind}", table, {"kind", "title", *needed, *allowed})
+        where = f"report: {key}: {kind}"
+        _known(where, table, {"kind", *(["title"] if key == "plots" else []), *needed, *allowed})
         for name in needed:
             if name not in table:
-                raise ConfigError(f"report: {key}: {kind} needs {name}.")
+                raise ConfigError(f"{where} needs {name}.")
+        _text(table, "title", "")
         for name in {"panel", "x", "y", "line", "axis"} & set(table):
-            if table[name] not in axes:
-                raise ConfigError(
-                    f"report: {key}: {kind}: {name} must be one of the axes {', '.join(axes)}, not {table[name]!r:.80}."
-                )
+            _one_of(f"{where}: {name}", table[name], axes)
+        if "quantity" in table:
+            _one_of(f"{where}: quantity", table["quantity"], QUANTITIES[kind])
+        if "over" in table:
+            _one_of(f"{where}: over", table["over"], ("epoch", "seconds"))
+        for axis, value in _table(table, "where").items():
+            _one_of(f"{where}: where", axis, axes)
+            _occurs(f"{where}: where", axis, value, cells)
+        if "of" in table:
+            if not isinstance(table["of"], list) or len(table["of"]) != 2:
+                raise ConfigError(f"{where}: of must be two values of the axis {table['axis']}.")
+            for value in table["of"]:
+                _occurs(f"{where}: of", table["axis"], value, cells)
     return tuple(found)
+
+
+def _one_of(where: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{where} must be one of {', '.join(choices)}, not {value!r:.80}.")
+
+
+def _occurs(where: str, axis: str, value: Any, cells: tuple[Cell, ...]) -> None:
+    if not any(cell.label[axis] == value and type(cell.label[axis]) is type(value) for cell in cells):
+        raise ConfigError(f"{where}: no cell has {value!r:.80} for {axis}.")
 
 
 def _baseline(report: Table, cells: tuple[Cell, ...]) -> Table | None:
@@ -431,6 +498,7 @@ def _values(grid: Table, axis: str) -> list[Value]:
 
 def _shortened(config: RunConfig) -> RunConfig:
     steps = 2 if config.batch_size == "full" else 10
+    steps = steps if config.max_steps is None else min(steps, config.max_steps)
     return dataclasses.replace(config, epochs=1, max_steps=steps, warmup=None)
 
 
