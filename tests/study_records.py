@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from glassnet.config import SETTINGS
 from glassnet.studies.job import Job, Record, lost
+from glassnet.studies.plan import Planner
 from glassnet.studies.study import Cell, Study, parse_study
 
 OPTIMIZERS = list(SETTINGS)
@@ -145,28 +146,24 @@ def tiny_level(cell: Cell, rate: float) -> tuple[float, float]:
 
 
 def records_of(study: Study, level: Level) -> list[Record]:
-    """Make up every record of a study, the learning rates of a search among them."""
-    return list(_records(study, level))
+    """Make up every record of a study, those of a search among them, one round of what is due after another."""
+    records: dict[str, Record] = {}
+    planner = Planner(study)
+    while due := planner.due(records):
+        records |= {job.key: record_of_job(study, job, level) for job in due}
+    return list(records.values())
 
 
-def _records(study: Study, level: Level) -> Iterator[Record]:
-    for cell in study.cells:
-        rate = None
-        if study.tuning:
-            rates = study.tuning.learning_rates
-            rate = max(rates, key=lambda rate: level(cell, rate)[0])
-            for tried in rates:
-                for number in range(study.tuning.seeds):
-                    yield record_of(study, cell, level, "search", number, tried)
-        for number in range(study.seeds):
-            yield record_of(study, cell, level, "final", number, rate)
+def record_of(study: Study, cell: Cell, level: Level, phase: str, number: int, rate: float | None = None) -> Record:
+    return record_of_job(study, Job.of(study, cell, phase, number, rate), level)
 
 
-def record_of(study: Study, cell: Cell, level: Level, phase: str, number: int, rate: float | None) -> Record:
-    job = Job.of(study, cell, phase, number, rate)
-    config = job.config
+def record_of_job(study: Study, job: Job, level: Level) -> Record:
+    config, phase, number = job.config, job.phase, job.config.seed
+    place, cell = next((i, one) for i, one in enumerate(study.cells) if one.label == dict(job.label))
     accuracy, pace = level(cell, config.learning_rate or 0.01)
-    rng = np.random.default_rng([study.cells.index(cell), number, phase == "final", int(1e6 * (rate or 0))])
+    rate = (config.learning_rate or 0.0) if study.tuning else 0.0
+    rng = np.random.default_rng([place, number, phase == "final", int(1e6 * rate)])
     diverges = not accuracy
     epochs = 1 if diverges else config.epochs
     last = accuracy + 0.0008 * rng.standard_normal() + 0.0004 * math.sin(number)

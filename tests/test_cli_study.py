@@ -44,7 +44,7 @@ def test_list_says_what_there_is(glassnet: Glassnet) -> None:
     status, out, _ = glassnet("study", "list", "--json")
     facts = json.loads(out)
     assert [study["name"] for study in facts] == shipped()
-    assert facts[0]["runs"] == 90
+    assert (facts[0]["runs"], facts[0]["seconds"] > 3600) == (90, True)
 
 
 def test_a_study_of_ones_own_is_run_reported_and_not_run_again(glassnet: Glassnet, small: str) -> None:
@@ -89,7 +89,7 @@ def test_more_seeds_are_added_to_those_that_are_there(glassnet: Glassnet, small:
         (("run", "small.toml", "--jobs", 2, "--dask", "tcp://127.0.0.1:1"), 2, "leave one of them out"),
         (("run", "bad.toml"), 2, "bad.toml: there is no rule"),
         (("report", "small.toml", "--out", "nowhere"), 1, "there are no results in nowhere: 'glassnet study run'"),
-        (("report", "optimizers", "--out", "other"), 2, "other has the records of the study small, not of optimizers"),
+        (("report", "optimizers", "--out", "other"), 2, "other has the records of the study small, not of the study optimizers"),
     ],
 )
 def test_mistakes_are_one_sentence(

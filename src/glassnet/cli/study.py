@@ -47,7 +47,7 @@ def command(ctx: click.Context) -> None:
 @options.as_json
 @options.debug
 def list_studies(as_json: bool, debug: bool) -> int:
-    """Say which studies come with glassnet: what they ask, and how many runs they take.
+    """Say which studies come with glassnet: what they ask, how many runs they have, and about how long these take.
 
     \b
     Examples:
@@ -62,16 +62,16 @@ def list_studies(as_json: bool, debug: bool) -> int:
     if as_json:
         facts = [
             {"name": study.name, "question": study.question, "cells": len(study.cells), "seeds": study.seeds,
-             "runs": Planner(study).total({})}
+             "runs": Planner(study).total({}), "seconds": Planner(study).cost()}
             for study in studies
         ]  # fmt: skip
         echo(json.dumps(facts))
         return 0
     for study in studies:
-        at_least = "at least " if study.tuning else ""
-        echo(
-            f"{study.name:<24}{len(study.cells)} cells, {study.seeds} seeds, {at_least}{Planner(study).total({})} runs"
-        )
+        planner, at_least = Planner(study), "at least " if study.tuning else ""
+        hours = planner.cost() / 3600
+        took = f"{hours:.1f} hours" if hours > 1.5 else f"{60 * hours:.0f} minutes"
+        echo(f"{study.name}: {at_least}{planner.total({})} runs, about {took} of one core")
         echo(textwrap.indent(textwrap.fill(study.question, 76), "    "))
     return 0
 
@@ -151,9 +151,7 @@ def report(name: str, quick: bool, seeds: int | None, out: Path | None, quiet: b
     study = _study(name, quick, seeds)
     folder = out or _default(study)
     if not folder.is_dir():
-        raise MissingFileError(
-            f"there are no results in {folder}: 'glassnet study run' makes them."
-        )
+        raise MissingFileError(f"there are no results in {folder}: 'glassnet study run' makes them.")
     check_folder(folder, study)
     return _report(study, folder, _command(name, quick, seeds, out), Voice(quiet))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from glassnet.studies.evidence import deviation_of, mean_of
 from glassnet.studies.job import Record
 from glassnet.studies.study import Cell
-from glassnet.studies.wording import named
+from glassnet.studies.wording import counted, named, percent
 
 TARGETS = (0.90, 0.95, 0.97, 0.98)
 """The accuracies to which the time is taken."""
@@ -24,19 +24,41 @@ OUTCOMES = ("finished", "diverged", "lost")
 
 @dataclass(frozen=True)
 class Reach:
-    """How long the seeds of a cell took to an accuracy.
+    """A figure that some seeds of a cell have, and others may not.
 
     Parameters
     ----------
-    reached : seeds that got there
+    values : seed to figure, of those that have it
     runs : seeds in all
-    mean, deviation : seconds in training steps of those that got there; None where there are too few
     """
 
-    reached: int
+    values: Mapping[int, float]
     runs: int
-    mean: float | None
-    deviation: float | None
+
+    @property
+    def reached(self) -> int:
+        """How many seeds have it."""
+        return len(self.values)
+
+    @property
+    def always(self) -> bool:
+        """Whether there are seeds, and all have it."""
+        return 0 < self.reached == self.runs
+
+    @property
+    def mean(self) -> float | None:
+        """Mean over the seeds that have it; None without any."""
+        return mean_of(self.values.values())
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation over the seeds that have it; None with fewer than two."""
+        return deviation_of(self.values.values())
+
+    @property
+    def some(self) -> str:
+        """How many have it, where that is neither all nor none, as " (2 of 3)"."""
+        return "" if self.reached in (0, self.runs) else f" ({self.reached} of {self.runs})"
 
 
 @dataclass(frozen=True)
@@ -103,6 +125,14 @@ class CellSummary:
         return deviation_of(self.accuracies.values())
 
     @property
+    def figure(self) -> str:
+        """The test accuracy with its spread, in words: with failed runs, that it is the mean of the others."""
+        text = percent(self.mean, self.deviation)
+        if self.whole or not self.runs:
+            return text
+        return f"{text} in the {len(self.finished)} of {counted(len(self.runs), 'run')} that finished"
+
+    @property
     def seconds(self) -> tuple[float | None, float | None]:
         """Mean and deviation of the seconds in training steps, of the runs that finished."""
         found = [run["train_seconds"] for run in self.finished if run["train_seconds"] is not None]
@@ -110,8 +140,10 @@ class CellSummary:
 
     @property
     def learning_rate(self) -> float | None:
-        """The learning rate that all runs have; None if there is no such."""
+        """The learning rate that all runs have, or without runs are to have; None if there is no such."""
         found = {run["config"].get("learning_rate") for run in self.runs} - {None}
+        if not self.runs:
+            return self.cell.config.learning_rate
         return found.pop() if len(found) == 1 else None
 
     @property
@@ -131,20 +163,21 @@ class CellSummary:
         published = self.published_accuracy
         return None if self.mean is None or published is None else self.mean - published
 
-    def times_to(self, target: float) -> dict[int, float]:
-        """Return seed to the seconds in training steps at the end of the first epoch with an accuracy.
-
-        The accuracy is that on validation samples or, where there are none, as met in training.
-        """
-        return {run["seed"]: time for run in self.runs if (time := _time_to(run["history"], target)) is not None}
+    @property
+    def wall_seconds(self) -> float | None:
+        """Mean seconds that a run took, with loading and evaluation, of the runs that finished."""
+        return mean_of(run["wall_seconds"] for run in self.finished if run.get("wall_seconds") is not None)
 
     def time_to(self, target: float) -> Reach:
-        """Return how long it took to an accuracy, see `times_to`."""
-        found = self.times_to(target).values()
-        return Reach(len(found), len(self.runs), mean_of(found), deviation_of(found))
+        """Return the seconds in training steps at the end of the first epoch with an accuracy.
 
-    def accuracy_at(self, column: str, limit: float) -> tuple[float | None, float | None]:
-        """Return mean and deviation of the accuracy after the last epoch that ended by then.
+        The accuracy is that on validation samples or, where there are none, as met in training. A run that diverged
+        later on does not count as having reached it.
+        """
+        return self._reach(lambda history: _time_to(history, target))
+
+    def accuracy_at(self, column: str, limit: float) -> Reach:
+        """Return the accuracy after the last epoch that ended by then, of the runs that finished.
 
         Parameters
         ----------
@@ -153,11 +186,19 @@ class CellSummary:
 
         Returns
         -------
-        tuple
-            Shares, on validation samples if there are any, of the runs that have an epoch by then and did not fail.
+        Reach
+            Shares, on validation samples if there are any, of the runs that have an epoch by then.
         """
-        found = [value for run in self.finished if (value := _accuracy_at(run["history"], column, limit)) is not None]
-        return mean_of(found), deviation_of(found)
+        return self._reach(lambda history: _accuracy_at(history, column, limit))
+
+    def _reach(self, read: Callable[[Mapping[str, Any]], float | None]) -> Reach:
+        found = {run["seed"]: value for run in self.finished if (value := read(run["history"])) is not None}
+        return Reach(found, len(self.runs))
+
+    @property
+    def validated(self) -> bool:
+        """Whether any run has accuracies on validation samples."""
+        return bool(np.isfinite(self.curve("validation_accuracy")).any())
 
     def curve(self, column: str) -> NDArray[np.float64]:
         """Return a column of the histories (S, E), epochs of the longest; NaN after the end and where not measured."""

@@ -13,11 +13,20 @@ from numpy.typing import NDArray
 from glassnet import plots
 from glassnet.plots import QUANTITIES
 from glassnet.studies.cells import TARGETS, CellSummary
-from glassnet.studies.sentences import figure_of
-from glassnet.studies.study import value_name
 from glassnet.studies.summary import Summary, matches
-from glassnet.studies.tables import early_columns
-from glassnet.studies.wording import counted, heading, listed, named, number, percent, seconds, times
+from glassnet.studies.wording import (
+    NAMED,
+    counted,
+    heading,
+    label,
+    listed,
+    named,
+    number,
+    percent,
+    seconds,
+    spoken,
+    times,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,13 +35,17 @@ WIDE = 30.0
 """Ratio of the largest to the smallest from which on a scale is logarithmic."""
 
 SIGNALS = {
-    "activation_deviation": ("standard deviation of the activations", "begin"),
-    "activation_mean": ("mean of the activations", "begin"),
-    "gradient_rms": ("gradient that reaches the layer, root mean square", "begin"),
-    "dead": ("share of units that are never active", "end"),
-    "saturated": ("share of units that are saturated", "end"),
+    "activation_deviation": ("standard deviation of the activations", "begin", ""),
+    "activation_mean": ("mean of the activations", "begin", ""),
+    "gradient_rms": ("gradient that reaches the layer, root mean square", "begin", ""),
+    "dead": ("share of dead units", "end", "Dead: the slope of the activation is below 1e-6 for every sample."),
+    "saturated": (
+        "share of saturated units",
+        "end",
+        "Saturated, without the dead: the slope of the activation is below 5 % of its largest for 9 of 10 samples.",
+    ),
 }
-"""What a figure of the layers can show: what its axis says, and when in the run it is taken."""
+"""What a figure of the layers can show: what its axis says, when in the run it is taken, and what it means."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +83,11 @@ def _panel(cell: CellSummary, axis: str | None) -> str:
     return "" if axis is None else named(axis, cell.cell.label[axis])
 
 
-def _fixed(table: Mapping[str, Any]) -> list[str]:
-    """Return the axes that a figure does not tell its lines apart by, for it shows one value of them."""
-    return list(table.get("where") or {})
+def _line(cell: CellSummary, first: str | None, *without: str | None) -> str:
+    """Return what a line is called: its value of the first axis, then those of all others but some."""
+    values = {axis: value for axis, value in cell.cell.label.items() if axis not in without}
+    axes = sorted(values, key=lambda axis: axis != first)
+    return ", ".join(named(axis, values[axis]) for axis in axes)
 
 
 def _chosen(summary: Summary, table: Mapping[str, Any]) -> list[CellSummary]:
@@ -89,7 +104,7 @@ def _accuracies(cells: Iterable[CellSummary], most: int = 6) -> str:
     told = sorted((cell for cell in cells if cell.mean is not None), key=lambda cell: -(cell.mean or 0.0))
     if not told:
         return "no run has finished."
-    texts = [f"{cell.name} {figure_of(cell)}" for cell in told]
+    texts = [f"{cell.name} {cell.figure}" for cell in told]
     if len(texts) > most:
         return f"best {listed(texts[:3])}; worst {listed(texts[-2:])}."
     return f"{listed(texts)}."
@@ -106,7 +121,7 @@ def _curves(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing | 
         ys = cell.curve(quantity)  # (S, E)
         if np.isfinite(ys).any():
             x = _mean_rows(cell.curve("train_seconds" if over == "seconds" else "epoch"))
-            panels.setdefault(_panel(cell, axis), {})[cell.name_without(axis, *_fixed(table))] = (x, ys)
+            panels.setdefault(_panel(cell, axis), {})[cell.name_without(axis, *table.get("where", {}))] = (x, ys)
             last = _mean_rows(ys)
             ends.append((float(last[np.isfinite(last)][-1]), cell.name))
     if not panels:
@@ -123,7 +138,7 @@ def _curves(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing | 
     return Drawing(
         name,
         f"{heading(what)} {beyond}{_where(table)}: mean and standard deviation over the seeds."
-        f"{_left_out(cells, quantity)}",
+        f"{_left_out(cells, quantity)}{_after_failures(cells, quantity)}",
         f"Lines of the {what} {beyond}. At the end, mean over the seeds: {', '.join(texts)}.",
         lambda: plots.bands_figure(
             panels,
@@ -139,7 +154,16 @@ def _curves(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing | 
 
 def _left_out(cells: Iterable[CellSummary], quantity: str) -> str:
     names = [cell.name for cell in cells if not np.isfinite(cell.curve(quantity)).any()]
-    return f" Not drawn, for nothing was measured: {listed(names, 5)}." if names else ""
+    return f" Not drawn, for nothing was measured: {listed(names, NAMED)}." if names else ""
+
+
+def _after_failures(cells: Iterable[CellSummary], quantity: str) -> str:
+    """Say which lines are a mean of fewer seeds after a run has diverged."""
+    drawn = [cell for cell in cells if cell.failures and np.isfinite(cell.curve(quantity)).any()]
+    names = [f"{cell.name} ({len(cell.failures)} of {counted(len(cell.runs), 'run')})" for cell in drawn]
+    if not names:
+        return ""
+    return f" Runs that did not finish are part of the mean up to where they broke off: {listed(names, NAMED)}."
 
 
 def _mean_rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -165,7 +189,7 @@ def _accuracy(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing 
     published = " The open diamond is the published figure." if marks else ""
     return Drawing(
         name,
-        f"Test accuracy of every seed, with mean and standard deviation.{published}",
+        f"Test accuracy of every seed, with mean and standard deviation.{published}{_without_failures(cells)}",
         f"Test accuracy of each cell: {_accuracies(cells)}",
         lambda: plots.dots_figure(
             groups[""] if axis is None else groups,
@@ -183,11 +207,13 @@ def _rates(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing | N
     }
     if not found:
         return None
+    tuning = summary.study.tuning
+    refined = " Rates midway between the best and its neighbours came last." if tuning and tuning.refine else ""
     chosen = [f"{key} {number(search.chosen)}" for key, search in found.items() if search.chosen is not None]
     return Drawing(
         name,
         "Accuracy on the validation samples at each learning rate that was tried, with other seeds than the final "
-        "runs. The chosen rate has a ring.",
+        f"runs. The chosen rate has a ring.{refined}",
         f"How the validation accuracy depends on the learning rate. Chosen rates: {', '.join(chosen) or 'none yet'}.",
         lambda: plots.rates_figure(
             {key: (search.rates, 100 * search.accuracies, search.chosen) for key, search in found.items()},
@@ -211,7 +237,8 @@ def _pairs(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing | N
     return Drawing(
         name,
         "Mean difference of the test accuracy on the same seeds, row minus column, in points, best first. Framed: "
-        "real, by Student's t, p < 0.05 after Holm's correction over all pairs.",
+        f"real, by Student's t, p < 0.05 after Holm's correction over all {counted(k * (k - 1) // 2, 'pair')}. "
+        "Tables and sentences that compare with one cell alone correct for fewer, so that their verdicts can differ.",
         f"{int(real.sum()) // 2} of {counted(k * (k - 1) // 2, 'pair')} differ by a real difference, by {largest} "
         f"points at most. Best is {first}.",
         lambda: plots.pairs_figure(
@@ -222,11 +249,11 @@ def _pairs(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing | N
 
 def _heatmap(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing | None:
     x, y, axis = table["x"], table["y"], table.get("panel")
-    columns, rows = ([value_name(value) for value in summary.values(one)] for one in (x, y))
+    columns, rows = ([label(value) for value in summary.values(one)] for one in (x, y))
     found: dict[str, dict[tuple[str, str], list[float]]] = {}
     cells = [cell for cell in summary.cells if cell.mean is not None]
     for cell in cells:
-        place = value_name(cell.cell.label[y]), value_name(cell.cell.label[x])
+        place = label(cell.cell.label[y]), label(cell.cell.label[x])
         found.setdefault(_panel(cell, axis), {}).setdefault(place, []).append(100 * (cell.mean or 0.0))
     if not found:
         return None
@@ -240,13 +267,13 @@ def _heatmap(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing |
     return Drawing(
         name,
         f"Mean test accuracy in percent{without}.{empty}",
-        f"Mean test accuracy by {x.replace('_', ' ')} and {y.replace('_', ' ')}: {_accuracies(cells)}",
+        f"Mean test accuracy by {spoken(x)} and {spoken(y)}: {_accuracies(cells)}",
         lambda: plots.heatmap_figure(
             panels,
             title=table.get("title", ""),
             label="test accuracy in %",
-            xlabel=x.replace("_", " "),
-            ylabel=y.replace("_", " "),
+            xlabel=spoken(x),
+            ylabel=spoken(y),
         ),
     )
 
@@ -256,19 +283,21 @@ def _mean(values: Sequence[float] | None) -> float:
 
 
 def _signals(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing | None:
-    axis, quantity = table.get("panel"), table["quantity"]
-    label, when = SIGNALS[quantity]
+    axis, line, quantity = table.get("panel"), table["line"], table["quantity"]
+    order = {value: i for i, value in enumerate(map(label, summary.values(line)))}
+    cells = sorted(_chosen(summary, table), key=lambda cell: order[label(cell.cell.label[line])])
+    what, when, meaning = SIGNALS[quantity]
     logarithmic = quantity == "gradient_rms"
     panels: dict[str, dict[str, NDArray[np.float64]]] = {}
     told = []
-    for cell in _chosen(summary, table):
+    for cell in cells:
         values = cell.signals(quantity, when)  # (S, L)
         if not values.size:
             continue
         middle = _geometric_mean(values) if logarithmic else _mean_rows(values)
         if not np.isfinite(middle[[0, -1]]).all():
             continue
-        panels.setdefault(_panel(cell, axis), {})[cell.name_without(axis, *_fixed(table))] = middle
+        panels.setdefault(_panel(cell, axis), {})[_line(cell, line, axis, *table.get("where", {}))] = middle
         told.append((float(middle[0]), float(middle[-1]), cell.name))
     if not panels:
         return None
@@ -282,16 +311,24 @@ def _signals(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing |
     every = every[np.isfinite(every) & (every > 0)]
     return Drawing(
         name,
-        f"{heading(label)}, layer by layer, {moment}{_where(table)}; "
-        f"{'geometric mean' if logarithmic else 'mean'} over the seeds.",
-        f"{heading(label)}, {moment}: {'; '.join(texts)}.",
+        f"{heading(what)}, layer by layer, {moment}{_where(table)}; "
+        f"{'geometric mean' if logarithmic else 'mean'} over the seeds.{meaning and ' ' + meaning}"
+        f"{_without_failures(cells) if when == 'end' else ''}",
+        f"{heading(what)}, {moment}: {'; '.join(texts)}.",
         lambda: plots.layers_figure(
             panels,
-            ylabel=label,
+            ylabel=what,
             title=table.get("title", ""),
             logy=bool(every.size) and float(every.max()) > WIDE * float(every.min()) and quantity != "dead",
         ),
     )
+
+
+def _without_failures(cells: Iterable[CellSummary]) -> str:
+    names = [
+        f"{cell.name} ({len(cell.failures)} of {counted(len(cell.runs), 'run')})" for cell in cells if cell.failures
+    ]
+    return f" Without runs that did not finish: {listed(names, NAMED)}." if names else ""
 
 
 def _geometric_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -301,36 +338,45 @@ def _geometric_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _against(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing | None:
-    x, axis = table["x"], table.get("line")
-    lines: dict[str, tuple[list[Any], list[float], list[float]]] = {}
+    x = table["x"]
+    lines: dict[str, tuple[list[float | str], list[float], list[float]]] = {}
 
     def add(line: str, cell: CellSummary, figures: tuple[float | None, float | None]) -> None:
         if figures[0] is not None:
             xs, means, deviations = lines.setdefault(line, ([], [], []))
-            xs.append(cell.cell.label[x])
+            xs.append(_along(cell.cell.label[x]))
             means.append(100 * figures[0])
             deviations.append(math.nan if figures[1] is None else 100 * figures[1])
 
+    some = []
     for cell in summary.cells:
-        line = _panel(cell, axis) if axis else ""
-        early = early_columns(summary)
-        add(line or ("test, at the end" if early else "test"), cell, (cell.mean, cell.deviation))
-        for when, column, limit in early:
-            measured = f"validation, {when[0].lower()}{when[1:]}"
-            add(f"{line}, {measured}" if line else measured, cell, cell.accuracy_at(column, limit))
+        line = _line(cell, table.get("line"), x)
+        add(line or ("test, at the end" if summary.early else "test"), cell, (cell.mean, cell.deviation))
+        for place in summary.early:
+            reach, when = cell.accuracy_at(place.column, place.limit), f"{place.name[0].lower()}{place.name[1:]}"
+            measured = f"{'validation' if cell.validated else 'training'}, {when}"
+            add(f"{line}, {measured}" if line else measured, cell, (reach.mean, reach.deviation))
+            some += [f"{cell.name} {when}{reach.some}"] if reach.some else []
+        some += [f"{cell.name} at the end ({len(cell.finished)} of {len(cell.runs)})"] if cell.failures else []
     if not lines:
         return None
-    said = f"{x.replace('_', ' ')}"
+    said = spoken(x)
+    fewer = f" Not of all runs: {listed(some, NAMED)}." if some else ""
     texts = [
-        f"{line}: {', '.join(f'{value_name(at)} {mean:.2f} %' for at, mean in zip(xs, means, strict=True))}"
+        f"{line}: {', '.join(f'{label(at)} {mean:.2f} %' for at, mean in zip(xs, means, strict=True))}"
         for line, (xs, means, _) in lines.items()
     ]
     return Drawing(
         name,
-        f"Accuracy over the {said}: mean and standard deviation over the seeds.",
+        f"Accuracy over the {said}: mean and standard deviation over the seeds.{fewer}",
         f"Accuracy over the {said}. {'; '.join(texts)}.",
         lambda: plots.against_figure(lines, xlabel=said, ylabel="accuracy in %", title=table.get("title", "")),
     )
+
+
+def _along(value: Any) -> float | str:
+    """Return a number as it is, and anything else as a word."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else label(value)
 
 
 def _speed(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing | None:
@@ -338,7 +384,7 @@ def _speed(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing | N
     told = []
     for cell in [cell for cell in summary.cells if cell.runs]:
         reaches = {f"{100 * target:g} %": cell.time_to(target) for target in TARGETS}
-        whole = {goal: reach.mean if reach.reached == reach.runs else None for goal, reach in reaches.items()}
+        whole = {goal: reach.mean if reach.always else None for goal, reach in reaches.items()}
         rows[cell.name] = whole
         there = [f"{goal} after {seconds(time)}" for goal, time in whole.items() if time is not None]
         told.append(f"{cell.name} {there[-1] if there else 'none'}")
@@ -347,7 +393,7 @@ def _speed(summary: Summary, table: Mapping[str, Any], name: str) -> Drawing | N
     return Drawing(
         name,
         "Mean seconds in training steps until an accuracy was reached, at the end of the first epoch that was so "
-        "accurate; only where every seed got there.",
+        f"accurate on {summary.measured_on}; only where every seed got there.",
         f"Time to an accuracy; of each the highest that every seed reaches: {', '.join(told)}.",
         lambda: plots.speed_figure(rows, table.get("title", "")),
     )

@@ -145,7 +145,7 @@ class Paired:
     deviation : sample standard deviation of the differences; None with fewer than two seeds
     interval : the 95 % interval of the mean; None where there is no spread to tell it from
     p : two-sided, of Student's t with n - 1 degrees of freedom; None like the interval
-    corrected : p after Holm's correction over the whole family of differences; None like p
+    corrected : p after a correction over the whole family of differences, see `corrected`; None like p
     """
 
     count: int

@@ -65,6 +65,12 @@ class Planner:
         searches = [self.search(cell, records) for cell in self.study.cells] if self.study.tuning else []
         return sum(len(runs) for search in searches for runs in search.jobs) + len(self.study.cells) * self.study.seeds
 
+    def cost(self) -> float:
+        """Return about how many seconds of one core all runs take, without those that a search may add."""
+        rate = None if self.study.tuning is None else self.study.tuning.learning_rates[0]
+        final = [self._job(i, "final", n, rate) for i in range(len(self._index)) for n in range(self.study.seeds)]
+        return sum(job.cost for job in [*final, *(self.due({}) if self.study.tuning else [])])
+
     def keys(self, records: Mapping[str, Record]) -> set[str]:
         """Return the keys of all runs that the study has, as far as it can be known: other records are not its own."""
         keys = {job.key for i in range(len(self.study.cells)) for job in self._final(i, records)}

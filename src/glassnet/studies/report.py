@@ -19,13 +19,15 @@ from glassnet.plots.style import svg
 from glassnet.studies import tables
 from glassnet.studies.drawings import Drawing, drawings_of
 from glassnet.studies.job import Record
+from glassnet.studies.raw import raw_csv
 from glassnet.studies.records import LINES, PACKED
+from glassnet.studies.runner import STUDY_FILE
 from glassnet.studies.sentences import answers
 from glassnet.studies.study import PLOTS, Study
 from glassnet.studies.summary import Summary
-from glassnet.studies.wording import counted
+from glassnet.studies.wording import counted, printable
 
-PAGE, CSV_TABLE, MARKDOWN_TABLE, STUDY_FILE = "report.html", "table.csv", "table.md", "study.toml"
+PAGE, CSV_TABLE, MARKDOWN_TABLE = "report.html", "table.csv", "table.md"
 
 _TIES = re.compile(r" (?=[%±<])|(?<=[±<]) |(?<=\d) (?=s\b)")
 
@@ -100,15 +102,22 @@ def write_report(
     )
     main = tables.main_table(summary)
     write_text(folder / PAGE, page.rstrip() + "\n")
-    write_text(folder / CSV_TABLE, tables.raw_csv(summary))
+    write_text(folder / CSV_TABLE, raw_csv(summary))
     write_text(folder / MARKDOWN_TABLE, main.markdown() + f"\n{main.caption}\n")
     return [folder / PAGE, folder / CSV_TABLE, folder / MARKDOWN_TABLE, *written]
 
 
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True, finalize=_visible
+    )
     environment.filters["bound"] = _bound
     return environment.from_string(files("glassnet.studies").joinpath("report.html.j2").read_text(encoding="utf-8"))
+
+
+def _visible(value: Any) -> Any:
+    """Replace what can not be shown in a text of the page; what is HTML already stays as it is."""
+    return printable(value) if type(value) is str else value
 
 
 def _bound(text: str) -> str:
@@ -137,9 +146,11 @@ def _banners(summary: Summary) -> list[dict[str, str]]:
         rest = "Each run was cut to a few steps to see whether everything works. The figures on this page mean nothing."
         found.append({"head": "A short trial run.", "rest": rest})
     if summary.found < summary.expected:
-        rest = f"There are {summary.found:,} of {counted(summary.expected, 'run')} so far"
+        there = "is" if summary.found == 1 else "are"
+        rest = f"There {there} {summary.found:,} of {counted(summary.expected, 'run')} so far"
         searched = len(summary.records) - summary.found
-        rest += f", and {counted(searched, 'run')} that search for learning rates" if searched else ""
+        search = "searches" if searched == 1 else "search"
+        rest += f", and {counted(searched, 'run')} that {search} for learning rates" if searched else ""
         found.append(
             {"head": "This study is not finished.", "rest": f"{rest}. What follows is drawn from these alone."}
         )
@@ -151,7 +162,8 @@ def _parts(summary: Summary, shown: list[_Shown], command: str, folder: Path) ->
     pairs, search, failures = (
         make(summary) for make in (tables.pairs_table, tables.search_table, tables.failures_table)
     )
-    parts = [_Part("results", "Results", tables=[tables.main_table(summary)])]
+    results = [tables.main_table(summary), tables.times_table(summary), tables.short_table(summary)]
+    parts = [_Part("results", "Results", tables=[table for table in results if table])]
     if shown:
         parts.append(_Part("figures", "Figures", drawings=shown))
     if pairs:

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.studies.cells import CellSummary, accuracy_after_epochs
+from glassnet.studies.cells import TARGETS, CellSummary, accuracy_after_epochs
 from glassnet.studies.evidence import Paired, bonferroni, corrected, holm, paired
 from glassnet.studies.job import Record
+from glassnet.studies.plan import Planner
 from glassnet.studies.study import Cell, Study
+from glassnet.studies.wording import counted
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,9 @@ class Search:
     Parameters
     ----------
     rates : (R,) rising
-    accuracies : (R, S) validation accuracy after the last epoch, a share; NaN where a run diverged or is missing
-    chosen : the learning rate of the final runs; None if there is none yet
+    accuracies : (R, S) validation accuracy after the last epoch, a share; NaN where a run diverged or was lost, or is
+        missing from a search that is not at its end
+    chosen : the learning rate of the final runs; None while the search goes on
     widened : how many of the rates lie beyond the grid that the search began with
     """
 
@@ -38,13 +41,34 @@ class Search:
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """Mean accuracy at each rate (R,); NaN where any of the runs diverged or is missing."""
-        return np.asarray(self.accuracies.mean(axis=1))
+        """Mean accuracy at each rate (R,), by which one is chosen: a run that did not finish counts as 0."""
+        return np.asarray(np.nan_to_num(self.accuracies).mean(axis=1))
 
     @property
     def at_edge(self) -> bool:
         """Whether the best rate is the lowest or the highest that was tried."""
         return self.chosen is not None and self.chosen in (self.rates[0], self.rates[-1])
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place on the curves at which the accuracies are compared, before the end.
+
+    Parameters
+    ----------
+    name : such as "After 5 epochs"
+    column : of the history, "epoch" or "train_seconds"
+    limit : how far, in that column's unit
+    """
+
+    name: str
+    column: str
+    limit: float
+
+    @property
+    def timed(self) -> bool:
+        """Whether it is a time, which depends on what else the machine does."""
+        return self.column == "train_seconds"
 
 
 class Summary:
@@ -53,7 +77,8 @@ class Summary:
     Parameters
     ----------
     study : what was to be run
-    records : what was; those of other cells are left out, of two of the same cell, phase and seed the later counts
+    records : what was; those of no run of the study as it is declared are left out (of other settings under the same
+        label, say), of two of the same run the later counts
 
     Attributes
     ----------
@@ -63,13 +88,15 @@ class Summary:
 
     def __init__(self, study: Study, records: Iterable[Record]) -> None:
         self.study = study
-        names = {_key(cell.label) for cell in study.cells}
-        latest = {(_key(record["cell"]), record["phase"], _rate(record), record["seed"]): record for record in records}
-        self._against: dict[int, dict[int, Paired]] = {}
+        latest = {record["key"]: record for record in records}
+        self._planner = Planner(study)
+        own = self._planner.keys(latest)
+        self._records = latest
+        self._against: dict[tuple[int, bool], dict[int, Paired]] = {}
         self._runs: dict[tuple[str, str], list[Record]] = {}
-        for (cell, phase, _, _), record in latest.items():
-            if cell in names:
-                self._runs.setdefault((cell, phase), []).append(record)
+        for key, record in latest.items():
+            if key in own:
+                self._runs.setdefault((_key(record["cell"]), record["phase"]), []).append(record)
         self.records = tuple(itertools.chain.from_iterable(self._runs.values()))
         self.cells = tuple(CellSummary(cell, self._of(cell, "final")) for cell in study.cells)
 
@@ -139,12 +166,17 @@ class Summary:
         """Compare pairs of cells that were meant to be compared before anything was run, corrected over these alone."""
         return corrected([paired(self.cells[i].accuracies, self.cells[j].accuracies) for i, j in pairs])
 
-    def against(self, reference: int) -> dict[int, Paired]:
+    def against(self, reference: int, *, declared: bool = False) -> dict[int, Paired]:
         """Compare every other cell that has a test accuracy with one of them, best first.
 
-        A baseline was named beforehand: Holm's correction over these comparisons holds. The best was chosen by the same
-        figures, which calls for more: with Bonferroni's correction over the comparisons of one cell with the others,
-        the truly best one is called worse than another with a probability of at most `LEVEL`, whichever it is.
+        The best was chosen by the same figures, which calls for Bonferroni's correction over the comparisons of one
+        cell with the others: the truly best one is called worse than another with a probability of at most `LEVEL`,
+        whichever it is.
+
+        Parameters
+        ----------
+        reference : its place
+        declared : it was named before anything was run, so that Holm's correction over these comparisons holds
 
         Returns
         -------
@@ -155,17 +187,44 @@ class Summary:
         ----------
         J. C. Hsu (1984), Constrained simultaneous confidence intervals for multiple comparisons with the best.
         """
-        if reference not in self._against:
+        if (reference, declared) not in self._against:
             places = [i for i in self.ranked if i != reference]
             accuracies = self.cells[reference].accuracies
-            rule = holm if self.study.baseline and reference == self.baseline else bonferroni
+            rule = holm if declared else bonferroni
             found = corrected([paired(self.cells[i].accuracies, accuracies) for i in places], rule)
-            self._against[reference] = dict(zip(places, found, strict=True))
-        return self._against[reference]
+            self._against[reference, declared] = dict(zip(places, found, strict=True))
+        return self._against[reference, declared]
 
-    def equals(self, reference: int) -> list[int]:
-        """Return the cells that can not be told apart from one, best first, without those with no common seeds."""
-        return [i for i, one in self.against(reference).items() if one.count and not one.real]
+    def equals(self, best: int) -> list[int]:
+        """Return the cells that a test does not tell apart from the best, without those that it can not judge."""
+        return [i for i, one in self.against(best).items() if one.p is not None and not one.real]
+
+    @cached_property
+    def early(self) -> tuple[Place, ...]:
+        """The places before the end at which the study looks."""
+        found = []
+        if self.study.at_epochs is not None:
+            name = f"After {counted(self.study.at_epochs, 'epoch')}"
+            found.append(Place(name, "epoch", float(self.study.at_epochs)))
+        if self.study.at_seconds is not None:
+            found.append(Place(f"After {self.study.at_seconds:g} s", "train_seconds", float(self.study.at_seconds)))
+        return tuple(found)
+
+    @cached_property
+    def targets(self) -> tuple[float, ...]:
+        """Those of `TARGETS` that any run reached."""
+        return tuple(target for target in TARGETS if any(cell.time_to(target).reached for cell in self.cells))
+
+    @property
+    def measured_on(self) -> str:
+        """On what samples the accuracies on the way were measured, in words."""
+        validated = [cell.validated for cell in self.cells if cell.finished]
+        validated = validated or [cell.cell.config.validation != 0 for cell in self.cells]
+        if all(validated):
+            return "the validation samples"
+        if any(validated):
+            return "the validation samples, or on those of training as met where none are held out"
+        return "the training samples as met"
 
     @cached_property
     def rule_pairs(self) -> tuple[tuple[int, int], ...]:
@@ -234,7 +293,8 @@ class Summary:
                 accuracies[rates.index(_rate(run)), seeds.index(run["seed"])] = measured[-1]
         grid = self.study.tuning.learning_rates if self.study.tuning else ()
         beyond = [rate for rate in rates if grid and not min(grid) * 0.999 <= rate <= max(grid) * 1.001]
-        return Search(np.array(rates), accuracies, cell.learning_rate, len(beyond))
+        chosen = self._planner.search(cell.cell, self._records).chosen
+        return Search(np.array(rates), accuracies, chosen, len(beyond))
 
     @property
     def train_seconds(self) -> float:
@@ -269,5 +329,4 @@ def _key(value: Any) -> str:
 
 
 def _rate(record: Record) -> float:
-    """Return what tells the runs of a search apart; final runs have one rate."""
-    return float(record["config"].get("learning_rate") or 0.0) if record["phase"] == "search" else 0.0
+    return float(record["config"]["learning_rate"])

@@ -1,21 +1,18 @@
-"""The tables of a report as rows of text, for the page and for Markdown, and one of raw numbers as CSV."""
+"""The tables of a report as rows of text, for the page and for Markdown."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from glassnet.studies.cells import TARGETS, CellSummary
-from glassnet.studies.evidence import Paired
+from glassnet.studies.cells import CellSummary, Reach
+from glassnet.studies.evidence import Paired, deviation_of, mean_of
+from glassnet.studies.published import NEAR, late_slope, short
 from glassnet.studies.sentences import FORGIVEN, breadth
-from glassnet.studies.study import value_name
-from glassnet.studies.summary import Search, Summary
+from glassnet.studies.summary import Place, Search, Summary
 from glassnet.studies.wording import (
     NONE,
     counted,
@@ -32,6 +29,9 @@ from glassnet.studies.wording import (
 )
 
 _ACCURACY, _GAIN = "Test accuracy, %", "Shortcut gains, points"
+
+_MARKS = re.compile(r"[\\`*_\[\]<>|~&$]")
+"""What Markdown might take for more than itself in a line of a table."""
 
 
 @dataclass
@@ -68,13 +68,13 @@ class Table:
         marks = ["---" if i < self.heads or i in self.left else "---:" for i in range(len(self.columns))]
         lines = [_line(self.columns), "|" + "|".join(marks) + "|"]
         for i, row in enumerate(self.rows):
-            lines.append(_line([f"**{text}**" if (i, j) in self.strong else text for j, text in enumerate(row)]))
+            lines.append(_line(row, {j for j in range(len(row)) if (i, j) in self.strong}))
         return "\n".join(lines) + "\n"
 
 
-def _line(texts: Sequence[str]) -> str:
-    plain = (" ".join(text.split()) for text in texts)
-    return "| " + " | ".join(text.replace("\\", "\\\\").replace("|", "\\|") for text in plain) + " |"
+def _line(texts: Sequence[str], strong: Set[int] = frozenset()) -> str:
+    plain = [_MARKS.sub(r"\\\g<0>", " ".join(text.split())) for text in texts]
+    return "| " + " | ".join(f"**{text}**" if j in strong else text for j, text in enumerate(plain)) + " |"
 
 
 def main_table(summary: Summary) -> Table:
@@ -107,8 +107,8 @@ def _cells_table(summary: Summary) -> Table:
     makers.append(("Training, s", lambda cell: seconds(*cell.seconds, unit="")))
     if any("seconds" in cell.published for cell in summary.cells):
         makers.append(("Published, s", lambda cell: seconds(cell.published.get("seconds"), unit="")))
-    makers += [(f"{name}, %", _early(column, limit)) for name, column, limit in early_columns(summary)]
-    makers += [(f"To {100 * target:g} %, s", _reaching(target)) for target in reached_targets(summary)]
+    makers += [(f"{place.name}, %", _early(place)) for place in summary.early]
+    makers += [(_to(target), _reaching(target)) for target in summary.targets]
     table = Table("", _axes(summary) + [name for name, _ in makers], max(len(study.axes), 1))
     table.rows = [_names(cell) + [make(cell) for _, make in makers] for cell in summary.cells]
     column = table.columns.index(_ACCURACY)
@@ -119,30 +119,22 @@ def _cells_table(summary: Summary) -> Table:
     return table
 
 
-def early_columns(summary: Summary) -> list[tuple[str, str, float]]:
-    """Return the places before the end at which the study looks: what to call it, the column, the limit."""
-    study, found = summary.study, []
-    if study.at_epochs is not None:
-        found.append((f"After {counted(study.at_epochs, 'epoch')}", "epoch", float(study.at_epochs)))
-    if study.at_seconds is not None:
-        found.append((f"After {study.at_seconds:g} s", "train_seconds", float(study.at_seconds)))
-    return found
+def _early(place: Place) -> Callable[[CellSummary], str]:
+    def text(cell: CellSummary) -> str:
+        reach = cell.accuracy_at(place.column, place.limit)
+        return percent(reach.mean, reach.deviation, "") + reach.some
+
+    return text
 
 
-def reached_targets(summary: Summary) -> list[float]:
-    """Return those of `TARGETS` that any run reached."""
-    return [target for target in TARGETS if any(cell.time_to(target).reached for cell in summary.cells)]
-
-
-def _early(column: str, limit: float) -> Callable[[CellSummary], str]:
-    return lambda cell: percent(*cell.accuracy_at(column, limit), unit="")
+def _to(target: float) -> str:
+    return f"To {100 * target:g} %, s"
 
 
 def _reaching(target: float) -> Callable[[CellSummary], str]:
     def text(cell: CellSummary) -> str:
-        reach = cell.time_to(target)
-        some = "" if reach.reached in (0, reach.runs) else f" ({reach.reached} of {reach.runs})"
-        return seconds(reach.mean, unit="") + some
+        reach: Reach = cell.time_to(target)
+        return seconds(reach.mean, reach.deviation, "") + reach.some
 
     return text
 
@@ -150,28 +142,82 @@ def _reaching(target: float) -> Callable[[CellSummary], str]:
 def _main_caption(summary: Summary, strong: bool) -> str:
     said = ["Mean ± standard deviation over the seeds, of the runs that finished."]
     if strong:
-        said.append("Bold: the best, and what can not be told apart from it.")
+        said.append(
+            "Bold: the best, and what can not be told apart from it (on the same seeds, Bonferroni's correction over "
+            "its comparisons with all others)."
+        )
     if any("accuracy" in cell.published for cell in summary.cells):
         said.append("Difference: the mean here minus the published figure.")
-    if reached_targets(summary):
+    if summary.targets:
+        said.append(_times_caption(summary))
+    if summary.early:
         said.append(
-            "To 90 % and so on: seconds in training steps at the end of the first epoch with that accuracy "
-            f"on {_measured_on(summary)}, with how many runs got there if not all did."
+            f"After so many epochs or seconds: accuracy on {summary.measured_on}, at the last epoch that ended by "
+            "then, with how many runs had one if not all did."
         )
-    if early_columns(summary):
-        said.append(f"After a time: accuracy on {_measured_on(summary)}, at the last epoch that ended by then.")
     return " ".join(said)
 
 
-def _measured_on(summary: Summary) -> str:
-    validated = [bool(np.isfinite(cell.curve("validation_accuracy")).any()) for cell in summary.cells if cell.finished]
-    if all(validated):
-        return "the validation samples"
+def _times_caption(summary: Summary) -> str:
     return (
-        "the validation samples, or on training where none are held out"
-        if any(validated)
-        else "the training samples as met"
+        f"To {100 * summary.targets[0]:g} % and so on: seconds in training steps at the end of the first epoch with "
+        f"that accuracy on {summary.measured_on}, with how many runs got there if not all did."
     )
+
+
+def times_table(summary: Summary) -> Table | None:
+    """Return the seconds to each accuracy where the main table has none, for it has both rules; else None."""
+    if not summary.both_rules or not summary.targets:
+        return None
+    axes = [axis for axis in summary.study.axes if axis != "rule"]
+    heads = [*(heading(axis) for axis in axes or ["cell"]), "Rule"]
+    table = Table("", [*heads, "Seeds", *map(_to, summary.targets)], len(heads))
+    for pair in summary.rule_pairs:
+        for cell in (summary.cells[i] for i in pair):
+            row = [*_names(cell, "rule")[: len(heads) - 1], "2019" if cell.cell.rule == "2019" else "true gradient"]
+            table.rows.append([*row, _seeds(cell), *(_reaching(target)(cell) for target in summary.targets)])
+    table.caption = (
+        f"Seconds to an accuracy, mean ± standard deviation over the seeds, of the runs that finished. "
+        f"{_times_caption(summary)}"
+    )
+    return table
+
+
+def short_table(summary: Summary) -> Table | None:
+    """Return what there is to say about the settings that fell short of the published accuracy; None without any."""
+    cells = short(summary)
+    if not cells:
+        return None
+    with_rule = "rule" in summary.study.axes and all(cell.cell.rule == "2019" for cell in cells)
+    axes = [axis for axis in summary.study.axes if axis != "rule" or not with_rule]
+    heads = [heading(axis) for axis in axes] or ["Cell"]
+    columns = ["Published, %", "Here, %", "Best seed, %", "To published, points", "Training accuracy at the end, %"]
+    columns += ["Training loss at the end", "Last tenth, points in 100 epochs", "Still rose"]
+    table = Table("", heads + columns, len(heads))
+    for cell in cells:
+        row = _names(cell, "rule" if with_rule else "")[: len(heads)]
+        row += [percent(cell.published_accuracy, unit=""), percent(cell.mean, cell.deviation, "")]
+        row += [percent(max(cell.accuracies.values()), unit=""), points(cell.gap), *_ends(cell)]
+        table.rows.append(row)
+    table.caption = (
+        f"Short of the published accuracy by more than {points(NEAR, sign=False)} points: what the runs were like at "
+        f"their end, mean ± standard deviation over the seeds{', with the rule of 2019' if with_rule else ''}. Last "
+        f"tenth: the slope of a straight line through the accuracy on {summary.measured_on} over the last tenth of "
+        "the epochs. Still rose: in how many runs that slope is above 0."
+    )
+    return table
+
+
+def _ends(cell: CellSummary) -> list[str]:
+    ends = [[run["history"][name][-1:] for run in cell.finished] for name in ("train_accuracy", "train_loss")]
+    accuracies, losses = ([value for (value,) in filter(None, values) if value is not None] for values in ends)
+    found = [late_slope(run["history"]) for run in cell.finished]
+    slopes = [slope for slope in found if slope is not None]
+    mean, deviation, spread = mean_of(losses), deviation_of(losses), deviation_of(slopes)
+    loss = NONE if mean is None else f"{mean:.4g}" + ("" if deviation is None else f" ± {deviation:.2g}")
+    slope = points(mean_of(slopes)) + ("" if spread is None else f" ± {points(spread, sign=False)}")
+    rose = f"{sum(slope > 0 for slope in slopes)} of {counted(len(slopes), 'run')}" if slopes else NONE
+    return [percent(mean_of(accuracies), deviation_of(accuracies), ""), loss, slope, rose]
 
 
 def _rules_table(summary: Summary) -> Table:
@@ -187,12 +233,9 @@ def _rules_table(summary: Summary) -> Table:
     pairs = summary.rule_pairs
     for (i, j), one in zip(pairs, summary.compare(pairs), strict=True):
         then, now = summary.cells[i], summary.cells[j]
-        published = then.published or now.published
-        gap = None if then.mean is None or "accuracy" not in published else then.mean - published["accuracy"] / 100
-        accuracy = published["accuracy"] / 100 if "accuracy" in published else None
-        row = [*_names(then, "rule")[: table.heads], percent(accuracy, unit="")]
-        row += [percent(then.mean, then.deviation, ""), points(gap), percent(now.mean, now.deviation, "")]
-        row += [points(one.difference), seconds(published.get("seconds"), unit="")]
+        row = [*_names(then, "rule")[: table.heads], percent(then.published_accuracy, unit="")]
+        row += [percent(then.mean, then.deviation, ""), points(then.gap), percent(now.mean, now.deviation, "")]
+        row += [points(one.difference), seconds(then.published.get("seconds"), unit="")]
         row += [seconds(*then.seconds, unit=""), seconds(*now.seconds, unit="")]
         if some_failed:
             row.insert(table.heads, _both_seeds(then, now))
@@ -203,7 +246,8 @@ def _rules_table(summary: Summary) -> Table:
         "Test accuracy and seconds of training, mean ± standard deviation over "
         f"{counted(summary.study.seeds, 'seed')}, of the runs that finished. "
         "To published: the mean with the rule of 2019 minus the published figure. Shortcut gains: the rule of "
-        "2019 minus the true gradient, on the same seeds; bold where it is real (corrected p < 0.05)."
+        "2019 minus the true gradient, on the same seeds; bold where it is real (p < 0.05 after Holm's correction over "
+        f"{counted(len(pairs), 'pair')} of rules)."
     )
     return table
 
@@ -223,18 +267,21 @@ def pairs_table(summary: Summary) -> Table | None:
         said = "The rule of 2019 minus the true gradient."
         rule = "Holm"
     else:
-        against = summary.baseline
-        if against is None or len(summary.ranked) < 2:
+        place, declared = summary.baseline, summary.study.baseline is not None
+        if place is None or len(summary.ranked) < 2:
             return None
         table = Table("", _axes(summary) + columns, max(len(summary.study.axes), 1))
-        table.rows = [_names(summary.cells[i]) + _evidence(one) for i, one in summary.against(against).items()]
-        which, rule = ("the baseline", "Holm") if summary.study.baseline else ("the best", "Bonferroni")
-        said = f"Each minus {summary.cells[against].name}, {which}."
+        against = summary.against(place, declared=declared)
+        table.rows = [_names(summary.cells[i]) + _evidence(one) for i, one in against.items()]
+        which, rule = ("the baseline", "Holm") if declared else ("the best", "Bonferroni")
+        said = f"Each minus {summary.cells[place].name}, {which}."
     table.left = {len(table.columns) - 1}
     table.caption = (
         f"{said} Mean difference of the test accuracy on the same seeds, its 95 % interval, and the two-sided p of "
-        f"Student's t, corrected for being {len(table.rows)} of them ({rule}). Real: corrected p < 0.05."
+        f"Student's t, corrected for {counted(len(table.rows), 'comparison')} ({rule}). Real: corrected p < 0.05."
     )
+    if any(one["kind"] == "pairs" for one in summary.study.plots):
+        table.caption += " The figure of all pairs corrects for more of them (Holm), so that its verdicts can differ."
     return table
 
 
@@ -255,10 +302,19 @@ def search_table(summary: Summary) -> Table | None:
     table.caption = (
         "The learning rate of each was the one with the best mean accuracy on the validation samples, by runs with "
         "other seeds than the final ones. Added: rates by which the grid grew, because the best lay on its edge. "
-        "Failed: runs that diverged or were lost. Good over: how many factors of ten the mean stays within "
-        f"{100 * FORGIVEN:g} point of its best (≥: up to the end of what was tried)."
+        f"{_refined(summary)}"
+        "Failed: runs that diverged or were lost; they count as 0. Good over: how many factors of ten the mean stays "
+        f"within {100 * FORGIVEN:g} point of its best (≥: up to the end of what was tried)."
     )
     return table
+
+
+def _refined(summary: Summary) -> str:
+    tuning = summary.study.tuning
+    if tuning is None or not tuning.refine:
+        return ""
+    often = "" if tuning.refine == 1 else f", {tuning.refine} times in turn"
+    return f"Rates: with those midway between the best and its neighbours, which came last{often}. "
 
 
 def _searched(search: Search) -> list[str]:
@@ -323,35 +379,3 @@ def facts_table(summary: Summary) -> Table:
 def _range(summary: Summary, name: str) -> str:
     found = sorted({run[name] for cell in summary.cells for run in cell.finished})
     return NONE if not found else f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"
-
-
-def raw_csv(summary: Summary) -> str:
-    """Return one line a cell with full precision: accuracies as shares of 0 to 1 (published, too), times in seconds.
-
-    Nothing stands where there is no number.
-    """
-    rows = [_raw(cell, summary) for cell in summary.cells]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _raw(cell: CellSummary, summary: Summary) -> dict[str, Any]:
-    row: dict[str, Any] = {axis: value_name(value) for axis, value in cell.cell.label.items()}
-    row.setdefault("rule", cell.cell.rule)
-    row |= {"learning_rate": cell.learning_rate, "seeds": len(cell.runs)}
-    row |= {outcome: cell.count(outcome) for outcome in ("finished", "diverged", "lost")}
-    row |= {"test_accuracy_mean": cell.mean, "test_accuracy_deviation": cell.deviation}
-    row["published_accuracy"] = cell.published_accuracy
-    row["train_seconds_mean"], row["train_seconds_deviation"] = cell.seconds
-    row["published_seconds"] = cell.published.get("seconds")
-    for name, column, limit in early_columns(summary):
-        key = name.lower().replace(" ", "_")
-        row[f"accuracy_{key}_mean"], row[f"accuracy_{key}_deviation"] = cell.accuracy_at(column, limit)
-    for target in TARGETS:
-        reach = cell.time_to(target)
-        name = f"seconds_to_{100 * target:g}"
-        row |= {f"{name}_mean": reach.mean, f"{name}_deviation": reach.deviation, f"{name}_runs": reach.reached}
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +12,24 @@ from glassnet.studies.study import value_name
 NONE = "–"
 """What stands where there is no number."""
 
+NAMED = 5
+"""How many cells a sentence names before it counts the others."""
+
 _RULES = {"2019": "rule of 2019", "gradient": "true gradient"}
+_BREAKS = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _BARE = ("full", "none", "auto", "")  # texts that say nothing without their axis
+
+
+def printable(text: str) -> str:
+    """Return a text in one line, with a replacement character for each character that can not be shown.
+
+    Examples
+    --------
+    >>> printable("a\\x00b\\nc") == "a\\N{REPLACEMENT CHARACTER}b c"
+    True
+    """
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _BREAKS.sub(" ", text))
 
 
 def percent(mean: float | None, deviation: float | None = None, unit: str = " %") -> str:
@@ -133,7 +150,7 @@ def label(value: Any) -> str:
     >>> label("adam"), label([100, 100]), label(None), label(True), label(0.008), label(55000), label([])
     ('adam', '100-100', '–', 'yes', '0.008', '55000', 'none')
     """
-    return NONE if value is None else value_name(value)
+    return NONE if value is None else printable(value_name(value))
 
 
 def named(axis: str, value: Any) -> str:
@@ -144,9 +161,21 @@ def named(axis: str, value: Any) -> str:
     >>> named("optimizer", "adam"), named("batch_size", 100), named("batch_size", "full"), named("rule", "2019")
     ('adam', 'batch size 100', 'batch size full', 'rule of 2019')
     """
-    if axis == "rule" and value in _RULES:
+    if axis == "rule" and isinstance(value, str) and value in _RULES:
         return _RULES[value]
-    return value if isinstance(value, str) and value not in _BARE else f"{axis.replace('_', ' ')} {label(value)}"
+    text = label(value)
+    return text if isinstance(value, str) and value not in _BARE else f"{spoken(axis)} {text}"
+
+
+def spoken(axis: str) -> str:
+    """Write the name of an axis or a setting in a sentence.
+
+    Examples
+    --------
+    >>> spoken("batch_size")
+    'batch size'
+    """
+    return printable(axis.replace("_", " "))
 
 
 def heading(name: str) -> str:
@@ -157,7 +186,7 @@ def heading(name: str) -> str:
     >>> heading("batch_size"), heading("optimizer")
     ('Batch size', 'Optimizer')
     """
-    words = name.replace("_", " ").replace("-", " ")
+    words = spoken(name).replace("-", " ")
     return words[:1].upper() + words[1:]
 
 
