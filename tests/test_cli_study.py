@@ -89,7 +89,7 @@ def test_more_seeds_are_added_to_those_that_are_there(glassnet: Glassnet, small:
         (("run", "small.toml", "--jobs", 2, "--dask", "tcp://127.0.0.1:1"), 2, "leave one of them out"),
         (("run", "bad.toml"), 2, "bad.toml: there is no rule"),
         (("report", "small.toml", "--out", "nowhere"), 1, "there are no results in nowhere: 'glassnet study run'"),
-        (("report", "optimizers", "--out", "other"), 2, "other has the records of the study small, not of the study optimizers"),
+        (("report", "optimizers", "--out", "other"), 2, "of the study small, not of the study optimizers"),
     ],
 )
 def test_mistakes_are_one_sentence(

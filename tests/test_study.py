@@ -141,6 +141,14 @@ def test_shipped_studies_are_whole(name):
     assert len({job.key for job in jobs}) == len(jobs)
 
 
+def test_a_trial_of_a_large_grid_chooses_no_learning_rates():
+    study = find_study("activations").trial()
+    due = Planner(study).due({})
+    assert {job.phase for job in due} == {"final"}
+    assert len(due) == len(study.cells) * study.seeds == 108
+    assert {job.config.learning_rate for job in due} == {3.16e-4}
+
+
 def test_a_trial_is_short_and_says_so():
     study = parse_study(HEAD + "[run]\nmax_steps = 3\nepochs = 5\n")
     trial = study.trial()

@@ -83,6 +83,8 @@ class Planner:
         """Return how far the search for a cell's learning rate is."""
         tuning, index = self.study.tuning, self._index[cell.name]
         assert tuning is not None
+        if len(tuning.learning_rates) == 1:  # in a trial: there is nothing to choose
+            return Search(tuning.learning_rates, ((),), tuning.learning_rates[0], 0)
         rates, widened, refined = list(tuning.learning_rates), 0, 0
         while True:
             jobs = tuple(tuple(self._job(index, "search", n, rate) for n in range(tuning.seeds)) for rate in rates)
