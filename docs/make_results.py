@@ -74,8 +74,9 @@ def page() -> str:
 
 
 def readme_table() -> str:
-    """Return the rows of the README: the table of the optimizers."""
-    return (RESULTS / "optimizers" / "table.md").read_text(encoding="utf-8").strip()
+    """Return the rows of the README: the table of the optimizers, without its caption."""
+    lines = (RESULTS / "optimizers" / "table.md").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if line.startswith("|"))
 
 
 def readme(text: str) -> str:
