@@ -132,6 +132,22 @@ def test_a_runner_that_is_killed_goes_on_where_it_was(undisturbed, tmp_path, kil
     assert sorted(path.name for path in out.iterdir() if path.name.startswith(".")) in ([], [".lock"])
 
 
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+def test_ctrl_c_ends_it_in_one_sentence_and_it_goes_on(undisturbed, tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(STUDY.format(steps=20), encoding="utf-8")
+    words = [sys.executable, "-m", "glassnet", "study", "run", str(path), "--out", str(tmp_path / "out"), "--jobs", "1"]
+    lines = Records(tmp_path / "out").lines
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as runner:
+        wait_until(lambda: lines.exists() and lines.stat().st_size > 0)
+        runner.send_signal(signal.SIGINT)
+        _, said = runner.communicate(timeout=60)
+    assert runner.returncode == 130
+    assert said == "interrupted; every finished run is kept, and the same command goes on with the others.\n"
+    assert subprocess.run(words, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert without_times(Records(tmp_path / "out").read()) == undisturbed
+
+
 @pytest.mark.parametrize("moment", ["the packed file", "study.toml"])
 def test_a_runner_that_is_killed_while_it_writes_a_file_leaves_nothing_behind(undisturbed, tmp_path, moment):
     name = "records.jsonl.gz" if moment == "the packed file" else moment
