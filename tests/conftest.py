@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: on a busy machine two threads wait for each other
+os.environ["COLUMNS"] = "80"  # however wide the terminal is
 
 os.environ["GLASSNET_CACHE"] = tempfile.mkdtemp(prefix="glassnet-")  # shared by all tests and what they start
 
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from glassnet import DataSet, from_arrays, write_idx
+from glassnet import DataSet, files, from_arrays, write_idx
 from glassnet.cli import main
 
 atexit.register(shutil.rmtree, os.environ["GLASSNET_CACHE"], ignore_errors=True)
@@ -57,6 +58,19 @@ def write_idx_folder(folder: Path, train: int = 300, test: int = 60) -> Path:
         write_idx(folder / f"{name}-images-idx3-ubyte", images)
         write_idx(folder / f"{name}-labels-idx1-ubyte", labels)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let files be written without a flush to the disk, which takes 5 ms each; tests/test_faults.py looks at those."""
+    monkeypatch.setattr(files, "sync", lambda path, how: None)
+
+
+@pytest.fixture(autouse=True)
+def _uncovered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the programs, too, that a test starts which is left out where coverage is measured."""
+    if request.node.get_closest_marker("no_cover"):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import importlib.util
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,9 @@ def test_each_optimizer_trains_in_each_regime(mnist, regime, optimizer):
     asked = regimes.ASKED[regime]
     config = regimes.config_of(regime, optimizer)
     target = asked + 0.3 * (1 - asked)  # on the validation images; the test images are harder
-    result = config.follow(config.make_training(mnist), [StopAt(target)])
+    # a full batch takes as many steps to get there with a fifth of the images, and a fifth of the time
+    data = replace(mnist, train=mnist.train.rows(0, 11_000)) if regime == "full batch" else mnist
+    result = config.follow(config.make_training(data), [StopAt(target)])
     assert result.model.evaluate(mnist.test).accuracy >= asked
     assert len(result.history["epoch"]) <= regimes.EPOCHS[regime]
 

@@ -174,6 +174,7 @@ def run(*arguments, folder, **variables):
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, encoding="utf-8", timeout=120)
 
 
+@pytest.mark.no_cover
 def test_a_tiny_run_writes_page_figures_and_results_and_names_who_is_missing(tmp_path):
     for library in ("torch", "jax"):  # not there, whatever is installed
         (tmp_path / f"{library}.py").write_text(f"raise ModuleNotFoundError(name={library!r})", encoding="utf-8")

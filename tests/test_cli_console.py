@@ -114,6 +114,7 @@ CONSOLES = [
 ]  # fmt: skip
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("env", "shown"), CONSOLES)
 def test_every_console_can_show_what_is_printed(env: dict[str, str], shown: Callable[[str], bytes]) -> None:
     write_idx_folder(Path("数字"))
@@ -181,7 +182,8 @@ def test_commands_options_choices_and_files_are_completed() -> None:
     assert [value for _, value in completed("glassnet", "train", "--optimizer", "")] == list(OPTIMIZERS)
     assert completed("glassnet", "lr-find", "--schedu") == []
     assert completed("glassnet", "train", "--schedu") == [("plain", "--schedule")]
-    assert completed("glassnet", "train", "--no-") == [("plain", "--no-shuffle"), ("plain", "--no-validation")]
+    negative = ["--no-shuffle", "--no-validation", "--no-doctor"]
+    assert completed("glassnet", "train", "--no-") == [("plain", name) for name in negative]
     assert completed("glassnet", "train", "--data", "mn") == [("plain", "mnist"), ("file", "mn")]
     assert completed("glassnet", "evaluate", "--data", "x") == [("file", "x")]
     assert completed("glassnet", "train", "--config", "x") == [("file", "x")]

@@ -111,6 +111,18 @@ def test_without_a_run_it_is_the_newest(glassnet: Glassnet, drawn: list[Figure])
     assert [len(figure.axes[0].get_lines()[0].get_xdata()) for figure in drawn] == [3, 4, 4]
 
 
+@pytest.mark.parametrize(
+    "text", ["", "third", "//server/share", "\\\\server\\share", "a\nb", "\0", "\xff", "a" * 10**6]
+)
+def test_a_text_that_names_no_run_is_refused(glassnet: Glassnet, text: str) -> None:
+    make_run("runs/first")
+    Path("runs/latest").write_text(text, encoding="latin-1")
+    status, out, err = glassnet("runs/latest")
+    assert (status, out) == (1, "")
+    assert_one_sentence(err)
+    assert "runs/latest names no folder that is there" in err.replace("\\", "/")
+
+
 def test_without_any_run_that_is_said(glassnet: Glassnet) -> None:
     status, out, err = glassnet()
     assert (status, out) == (1, "")

@@ -105,6 +105,7 @@ def test_mistakes_are_one_sentence(
     assert out == ""
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", shipped())
 def test_a_trial_of_a_shipped_study_gives_a_whole_report(name: str) -> None:
     done = subprocess.run(

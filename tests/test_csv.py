@@ -111,7 +111,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         read_csv(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n\r\n", b"\xef\xbb\xbf", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n\r\n", b"\xef\xbb\xbf", gzip.compress(b"", mtime=0)])
 def test_empty(path: Path, content: bytes) -> None:
     assert "is empty" in refusal(path, content)
 
@@ -211,7 +211,7 @@ def test_a_small_file_cannot_fill_the_memory(path: Path) -> None:
     line = gzip.compress(b"1" * 2**25, 1)  # one line of 32 MiB
     tracemalloc.start()
     assert "limit of 1000000 bytes" in refusal(path, bomb, max_bytes=10**6)
-    assert "line of more than 16777216 bytes" in refusal(path, line)
+    assert "line of more than 4194304 bytes" in refusal(path, line)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 150 * 2**20

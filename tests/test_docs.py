@@ -25,6 +25,7 @@ def run_script(code: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("page", [page for page in PAGES if code_blocks(page)], ids=lambda page: page.name)
 def test_code_on_the_pages_runs(page, tmp_path):
     for code in code_blocks(page):
@@ -94,6 +95,7 @@ def test_every_decision_is_listed():
     assert listed == sorted(path.name for path in folder.glob("0*.md"))
 
 
+@pytest.mark.no_cover
 def test_the_page_of_results_and_the_table_of_the_readme_are_made_from_the_records():
     spec = importlib.util.spec_from_file_location("make_results", ROOT / "docs" / "make_results.py")
     maker = importlib.util.module_from_spec(spec)
@@ -103,3 +105,21 @@ def test_the_page_of_results_and_the_table_of_the_readme_are_made_from_the_recor
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert maker.readme_table() in text
     assert text == maker.readme(text), "run docs/make_results.py"
+
+
+def test_every_fault_names_a_test_that_there_is() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?!fault).* \| ((?:`test_|the same).*) \|$", page, re.MULTILINE)
+    assert len(rows) == page.count("\n| ") - 1 >= 25
+    check_tests(page)
+
+
+def test_every_row_of_what_is_the_same_names_a_test_that_there_is() -> None:
+    page = (ROOT / "docs" / "determinism.md").read_text(encoding="utf-8")
+    assert page.count("\n| ") - 1 == len(re.findall(r"^\|.*`test_\w+(\.py::\w+)?`.*\|$", page, re.MULTILINE))
+    check_tests(re.sub(r"`(test_\w+)`", r"`test_determinism.py::\1`", page))
+
+
+def check_tests(page: str) -> None:
+    for file, name in re.findall(r"`(test_\w+\.py)::(\w+)", page):
+        assert f"def {name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8"), name

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -133,6 +134,37 @@ def test_writes_into_out_and_scratch_and_nothing_else(name, dtype):
     assert out.tobytes() == plain.tobytes()
     assert source.tobytes() == kept.tobytes()
     assert y.dtype == plain.dtype == dtype
+
+
+def allocated(function, *args, **options):
+    """Return how many bytes more there were, at most, while a function ran."""
+    function(*args, **options)
+    tracemalloc.start()
+    try:
+        function(*args, **options)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@each
+def test_with_out_and_scratch_nothing_is_allocated(name):
+    z = np.random.default_rng(3).normal(0, 3, (200, 500))
+    out, scratch = np.empty_like(z), np.empty((SCRATCH[name], *z.shape))
+    for f in pair(name):
+        assert allocated(f, z, out=out, scratch=scratch) < z.nbytes / 50  # but for iterators and views
+
+
+def test_with_room_softmax_allocates_nothing():
+    z = np.random.default_rng(3).normal(0, 3, (20_000, 10))
+    out, columns, row = np.empty_like(z), np.empty((10, 20_000)), np.empty(20_000)
+    assert allocated(softmax, z, out, columns, row) < row.nbytes / 2
+    assert allocated(softmax_backward, z, z, out, row[:, np.newaxis]) < row.nbytes / 2
+
+
+def test_the_tail_in_float32_takes_the_shorter_polynomial(monkeypatch):
+    monkeypatch.setattr(functional, "_TAIL_FLOAT64", None)
+    assert normal_tail(np.ones(3, np.float32)) == pytest.approx(math.erfc(1 / math.sqrt(2)) / 2, rel=1e-6)
 
 
 @both

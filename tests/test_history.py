@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glassnet import DataError, MissingFileError
-from glassnet.history import COLUMNS, History, history_csv, read_history
+from glassnet.history import COLUMNS, MOST_BYTES, History, history_csv, read_history
 
 HEADER = "epoch,step,learning_rate,train_loss,train_accuracy,validation_loss,validation_accuracy,train_seconds\n"
 ROW = "1,500,0.01,0.5,0.75,0.25,0.875,1.5\n"
@@ -107,3 +107,11 @@ def test_anything_else_is_refused_with_its_place(tmp_path: Path, text: str | byt
 def test_no_file_is_said(tmp_path: Path, name: str) -> None:
     with pytest.raises(MissingFileError, match="there is no such file"):
         read_history(tmp_path / name)
+
+
+def test_a_file_of_any_size_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(DataError, match=r"history\.csv has more than 67,108,864 bytes"):
+        read_history(path)

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glassnet.data import files, read_idx, write_idx
 from glassnet.data import idx as idx_module
-from glassnet.data import read_idx, write_idx
 from glassnet.errors import ConfigError, DataError, GlassnetError, MissingFileError
 
 LABELS = bytes.fromhex("00000801 00000003 050004".replace(" ", ""))  # three labels: 5, 0, 4
@@ -131,7 +131,7 @@ def test_path_that_no_system_can_open(tmp_path: Path) -> None:
         read_idx("a\0b")
 
 
-@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"", mtime=0)])
 def test_empty(path: Path, content: bytes) -> None:
     assert "is empty" in refusal(path, content)
 
@@ -155,7 +155,7 @@ def test_html_page(tmp_path: Path, page: bytes, packed: bool) -> None:
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"label,1x1,1x2\n5,0,0\n", "read_csv"),
         (b"\xef\xbb\xbf5,0,0\n", "read_csv"),
-        (gzip.compress(gzip.compress(LABELS)), "twice"),
+        (gzip.compress(gzip.compress(LABELS, mtime=0), mtime=0), "twice"),
     ],
 )
 def test_other_kinds_of_files(path: Path, head: bytes, kind: str) -> None:
@@ -251,8 +251,9 @@ def test_huge_shapes_are_refused_before_memory_is_taken(path: Path) -> None:
     tracemalloc.start()
     assert "limit" in refusal(path, gzip.compress(huge(largest, largest)))
     assert f"{8 * largest**2} bytes are missing" in refusal(path, huge(largest, largest))
-    assert "memory" in refusal(path, gzip.compress(huge(largest, largest)), max_bytes=2**80)
-    assert "memory" in refusal(path, huge(0, largest, largest, largest))
+    assert "unpacks to more than 67108864" in refusal(path, gzip.compress(huge(largest, largest)), max_bytes=2**80)
+    assert "any memory" in refusal(path, huge(largest, largest, largest))
+    assert "this machine's memory" in refusal(path, huge(0, largest, largest, largest))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**20
@@ -286,6 +287,7 @@ def test_default_limit_is_the_memory_of_the_machine_or_four_gigabytes(
     monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}[name])
     assert "limit of 4096000;" in refusal(path, beyond)
     monkeypatch.delattr(os, "sysconf")
+    monkeypatch.setattr(files, "MOST_UNPACKED", 2**33)
     assert "limit of 4294967296;" in refusal(path, beyond)
 
 
@@ -357,10 +359,10 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path: Path, monkeyp
     write_idx(path, np.array([1], np.uint8))
     before = path.read_bytes()
 
-    def full(self: Path, target: Path) -> None:
+    def full(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(DataError, match="No space left"):
         write_idx(path, np.array([2], np.uint8))
     assert path.read_bytes() == before

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -269,3 +270,79 @@ def test_two_networks_may_share_specs():
     o = a.predict(np.ones((1, 2)))
     assert o.tolist() == [[0.5]]
     assert MeanSquaredError().value(o, np.array([1])) == 0.125
+
+
+# ----- names, types and memory
+
+
+def test_dense_keeps_plain_numbers_and_names_what_is_wrong():
+    assert type(Dense(np.int64(3)).units) is int
+    for name in ("weights", "bias"):
+        with pytest.raises(ConfigError, match=f"^Dense: {name} must be an initializer such as HeNormal"):
+            Dense(3, **{name: 0.1})
+
+
+def test_of_a_dense_layer_the_weights_decay_alone():
+    params = Dense(3).params((2,))
+    assert {name: param.decays for name, param in params.items()} == {"W": True, "b": False}
+    assert params["W"].fans == params["b"].fans == (2, 3)
+
+
+def test_softmax_takes_two_classes_and_no_fewer():
+    assert Softmax().output_shape((2,)) == (2,)
+    with pytest.raises(ConfigError):
+        Softmax().output_shape((1,))
+
+
+@pytest.fixture(
+    params=[*{**ACTIVATIONS, "softmax": Softmax, "dropout": Dropout}.values()], ids=lambda kind: kind.__name__
+)
+def between(request):
+    """A layer between two dense ones, its buffers, and those of the layers below and above it."""
+    layer = Dropout(0.5) if request.param is Dropout else request.param()
+
+    def make(**options):
+        network = Network([Dense(200), layer, Dense(200)], 200)
+        ws = Workspace(network, 500, **options)
+        rng = np.random.default_rng(1)
+        x, dy = rng.normal(size=(2, 500, 200)).astype(np.float32)
+
+        def step():
+            network.forward(x, ws)
+            network.backward(dy, ws)
+
+        step()
+        return step, *ws.current.spaces
+
+    return layer, make
+
+
+def test_a_step_writes_into_the_memory_of_the_workspace_alone(between):
+    _, make = between
+    for keep_all in (False, True):
+        step, *_ = make(keep_all=keep_all)
+        tracemalloc.start()
+        step()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 500 * 200  # a quarter of what one array of the batch takes
+
+
+def test_layers_work_in_place_where_nobody_reads_that_again(between):
+    layer, make = between
+    _, below, space, above = make()
+    if not isinstance(layer, Identity):
+        assert np.shares_memory(below.y, space.y) == (not layer.keeps_input)
+        assert np.shares_memory(above.dx, space.dx) == (not isinstance(layer, Softmax))
+    _, below, space, above = make(keep_all=True)
+    if not isinstance(layer, Identity):
+        assert not np.shares_memory(below.y, space.y)
+        assert not np.shares_memory(above.dx, space.dx)
+
+
+def test_prediction_asks_for_no_memory_of_the_way_back(between):
+    layer, _ = between
+    assert not {"dx", "slope"} & set(layer.buffers((4,), 8, train=False))
+    assert ("dx" in layer.buffers((4,), 8, train=True)) != isinstance(layer, Identity)
+    dense = Dense(3)
+    assert set(dense.buffers((4,), 8, train=True)) - set(dense.buffers((4,), 8, train=False)) == {"dx", "ones"}

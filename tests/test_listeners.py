@@ -45,7 +45,8 @@ from glassnet import (
     listeners,
 )
 from glassnet.errors import ConfigError, DivergedError, MissingFileError
-from glassnet.training import Begin, End, EpochEnd, Event, Steps, follow
+from glassnet.fitting import follow
+from glassnet.training import Begin, End, EpochEnd, Event, Steps
 
 
 class Act(Listener):

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from glassnet import Dense, Network, Sigmoid, Softmax, Tanh, check_gradients
 from glassnet.errors import ConfigError
-from glassnet.losses import LOSSES, Loss, MeanSquaredError, SigmoidCrossEntropy, SoftmaxCrossEntropy, dense_targets
+from glassnet.losses import (
+    LOSSES,
+    Loss,
+    MeanSquaredError,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+    default_loss,
+    dense_targets,
+)
 
 N, UNITS = 6, 4
 each = pytest.mark.parametrize("kind", LOSSES.values(), ids=LOSSES)
@@ -441,3 +449,62 @@ def test_a_numpy_share_does_not_turn_float32_into_float64():
     loss = SoftmaxCrossEntropy(label_smoothing=np.float64(0.1))
     assert type(loss.label_smoothing) is float
     assert loss.smooth(np.eye(3, dtype=np.float32)).dtype == np.float32
+
+
+# ----- types, bounds and names
+
+
+@both
+@pytest.mark.parametrize(("t", "units"), [([0, 2], 3), ([0, 1], 1), ([[0.5, 0.5], [1.0, 0.0]], 2)])
+def test_dense_targets_have_the_type_that_is_asked_for(dtype, t, units):
+    found = dense_targets(np.array(t), units, dtype)
+    assert found.dtype == dtype
+    assert found.shape == (2, units)
+
+
+@each
+@pytest.mark.parametrize("t", [np.array([0, 1]), np.array([[1.0, 0.0], [0.0, 1.0]])])
+def test_targets_are_made_in_the_type_of_the_outputs(monkeypatch, kind, t):
+    """In another type the step would be right, but slow."""
+    seen = []
+
+    def watched(t, outputs, dtype=None):
+        seen.append(dtype)
+        return dense_targets(t, outputs, dtype)
+
+    monkeypatch.setattr("glassnet.losses.dense_targets", watched)
+    o = np.array([[0.5, -0.5], [0.25, 0.75]], np.float32)
+    assert kind().per_sample(o, t).shape == (2,)
+    kind().gradient(o.copy(), t)
+    assert set(seen) <= {np.dtype(np.float32)}
+
+
+def test_rows_of_very_different_size_do_not_underflow():
+    z = np.array([[1000.0, 1000.0], [0.0, 0.0]])
+    np.testing.assert_allclose(SoftmaxCrossEntropy().per_sample(z, np.array([0, 1])), math.log(2))
+
+
+def test_sums_are_taken_in_float64():
+    """Added one by one in float32, 2^24 and then ones would stay 2^24."""
+    weights = np.ones(2**12, np.float32)
+    weights[::2] = 2.0**24
+    norm = MeanSquaredError().normalizer(2**12, weights)
+    assert norm == 2.0**35 + 2**11
+    o = np.zeros((2**12, 1), np.float32)
+    t = np.sqrt(weights).reshape(-1, 1)
+    assert MeanSquaredError(reduction="sum").value(o, t) == 2 * (2.0**35 + 2**11) / 4
+
+
+def test_no_weight_at_all_divides_by_one():
+    assert MeanSquaredError().normalizer(3, np.zeros(3)) == 1.0
+
+
+def test_shapes_that_do_not_fit_are_told():
+    with pytest.raises(ConfigError, match=r"targets of shape \(2, 3\) do not fit outputs of shape \(2, 2\)"):
+        MeanSquaredError().value(np.zeros((2, 2)), np.zeros((2, 3)))
+
+
+def test_the_default_loss_goes_with_the_activation():
+    assert default_loss("Softmax") == SoftmaxCrossEntropy()
+    assert default_loss("Sigmoid") == SigmoidCrossEntropy()
+    assert default_loss("Tanh") == default_loss("Identity") == MeanSquaredError()

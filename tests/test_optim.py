@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 from walks import CASES, FILES, GRADIENTS, PARTS, PLAIN, RECORDED, START, every, walk
@@ -140,6 +142,21 @@ def test_the_means_of_lion_and_of_a_schedule_free_walk():
     moments = free.moments()  # z goes -0.5, -1, -1.5, and x is their mean
     assert sorted(moments) == ["v", "x", "z"]
     assert [moments[name][0] for name in ("z", "x", "v")] == pytest.approx([-1.5, -1.0, 64.0], rel=1e-8)
+    free = ScheduleFreeAdamW(0.5, beta2=0.75)
+    walk(free, np.zeros(1), np.array([[8.0], [4.0]]))
+    assert free.moments()["v"] == pytest.approx(means(0.75, np.array([[64.0], [16.0]]))[-1], rel=1e-12)
+
+
+def test_a_step_at_rate_zero_moves_nothing_of_a_schedule_free_walk():
+    free = ScheduleFreeAdamW(lambda step: (0.5, 0.5, 0.0)[step], beta1=0.75)
+    theta = np.zeros(3)
+    for g in np.array([[8.0, 1.0, -2.0]] * 2):
+        free.step(theta, g)
+    before = {name: moment.copy() for name, moment in free.moments().items() if name in "xz"}
+    free.step(theta, np.array([8.0, 1.0, -2.0]))
+    assert not np.array_equal(before["x"], before["z"])
+    for name, moment in before.items():
+        np.testing.assert_array_equal(free.moments()[name], moment)
 
 
 def test_moments_of_the_other_rules():
@@ -184,6 +201,7 @@ CURVATURE = np.geomspace(1.0, 100.0, 20)  # of the parabola 1/2 sum_i h_i x_i^2
 
 
 def run_down(optimizer, gradient, start, steps):
+    optimizer = copy.deepcopy(optimizer)  # which the next test may use too
     theta = np.array(start, float)
     for _ in range(steps):
         optimizer.step(theta, gradient(theta))
@@ -236,6 +254,7 @@ def test_adaptive_rules_do_not_mind_a_badly_scaled_parabola(optimizer, bound):
     assert np.abs(x).max() < bound
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("optimizer", "bound"),
     [
@@ -691,3 +710,16 @@ def test_schedule_free_takes_rates_whose_squares_are_no_numbers(rate):
         for _ in range(3):
             optimizer.step(theta, np.ones(2))
     assert optimizer.steps == 3
+
+
+@pytest.mark.parametrize("rule", OPTIMIZERS)
+def test_every_rule_hands_on_what_all_have_in_common(rule):
+    optimizer = OPTIMIZERS[rule](0.1, l2=0.25, clip_value=3.0, clip_norm=2.0)
+    assert (optimizer.l2, optimizer.clip_value, optimizer.clip_norm) == (0.25, 3.0, 2.0)
+    assert OPTIMIZERS[rule](0.1, weight_decay=0.5).weight_decay == 0.5
+
+
+def test_muon_may_take_a_single_step_of_newton_and_schulz():
+    assert Muon(ns_steps=1).ns_steps == 1
+    with pytest.raises(ConfigError, match="ns_steps"):
+        Muon(ns_steps=0)

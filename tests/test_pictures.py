@@ -325,16 +325,22 @@ def test_what_can_not_be_read_is_said_in_one_sentence(tmp_path: Path, monkeypatc
             read_picture(tmp_path / name)
     with pytest.raises(DataError, match="the picture is no picture"):
         read_picture(io.BytesIO(b"seven"))
-    monkeypatch.setattr(pictures, "MOST_BYTES", 100)
-    with pytest.raises(DataError, match="more than 100 bytes"):
-        read_picture(io.BytesIO(whole))
+    with monkeypatch.context() as patched:
+        patched.setattr(pictures, "MOST_BYTES", 100)
+        for source in (io.BytesIO(whole), tmp_path / "cut.png"):
+            with pytest.raises(DataError, match="more than 100 bytes"):
+                read_picture(source)
 
-    def refuse(*args: Any, **options: Any) -> None:
-        raise PermissionError(13, "Permission denied")
+    def refuse(error: Exception) -> None:
+        raise error
 
-    monkeypatch.setattr(Image, "open", refuse)
-    with pytest.raises(DataError, match="may not be read; check its permissions"):
-        read_picture(tmp_path / "cut.png")
+    for error, sentence in (
+        (PermissionError(13, "Permission denied"), "may not be read; check its permissions"),
+        (MemoryError(), "needs more memory than there is"),
+    ):
+        monkeypatch.setattr(Image, "open", lambda *args, error=error, **options: refuse(error))
+        with pytest.raises(DataError, match=sentence):
+            read_picture(tmp_path / "cut.png")
 
 
 @pytest.mark.parametrize("most", [30_000, 10_000])  # Pillow warns of the first, and refuses the second

@@ -106,6 +106,7 @@ def test_one_quantity_is_drawn_into_given_axes() -> None:
     assert len(axes.get_lines()) == 2
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("title", ["", "plain", r"te$\frac$", "a_b^c $x", "数字 ✓ 100 %", "x" * 300])
 def test_any_title_can_be_saved(tmp_path: Path, title: str) -> None:
     plots.save(plots.learning_curve(history(), title), tmp_path / "curve.png")
@@ -121,6 +122,7 @@ def test_odd_numbers_can_be_drawn(tmp_path: Path, values: list[float]) -> None:
 HUGE = [[1e308, 1.0, 2.0], [1.7e308, -1.7e308, 1.0], [1e101, 1.0, 2.0], [1e100, -1e100, 1e-300], [1e99] * 3]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("values", HUGE)
 def test_numbers_too_large_for_an_axis_are_left_out(tmp_path: Path, values: list[float]) -> None:
     runs = {"huge": dict.fromkeys(COLUMNS, values) | {"epoch": [1, 2, 3]}, "other": history()}
@@ -251,6 +253,7 @@ def test_a_test_of_learning_rates_shows_losses_and_the_suggestion() -> None:
     assert 2.0 < axes.get_ylim()[1] < 5.0  # the fall is seen, the explosion leaves the picture
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("smoothed", [[1.0, NAN, math.inf, math.inf], [NAN] * 4, [1.0] * 4])
 @pytest.mark.parametrize("suggestion", [None, 0.01])
 def test_odd_tests_of_learning_rates_can_be_drawn(
@@ -307,6 +310,7 @@ def test_errors_are_coloured_and_what_is_right_is_grey() -> None:
     assert red == green == blue
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("classes", "numbered"), [(2, True), (30, True), (31, False), (100, False)])
 def test_many_classes_are_drawn_without_numbers(tmp_path: Path, classes: int, numbered: bool) -> None:
     figure = plots.confusion_figure(np.full((classes, classes), 12), [f"class {i}" for i in range(classes)])

@@ -21,6 +21,8 @@ from glassnet.errors import ConfigError
 from glassnet.plots.panels import centre, floor_of, thin
 from glassnet.plots.style import INK, MARKERS, line_style, new_figure
 
+pytestmark = pytest.mark.no_cover  # the reports of studies draw these, too
+
 NAN = math.nan
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -67,6 +67,7 @@ def test_errors_are_what_a_caller_would_catch() -> None:
         glassnet.ConfigError: ValueError,
         glassnet.DataError: ValueError,
         glassnet.ModelFileError: ValueError,
+        glassnet.CheckpointError: ValueError,
         glassnet.MissingFileError: FileNotFoundError,
         glassnet.OutputExistsError: FileExistsError,
         glassnet.DivergedError: ArithmeticError,

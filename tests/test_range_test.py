@@ -278,6 +278,7 @@ def learner(seed: int = 0) -> Network:
     return Network([Flatten(), Dense(100), ReLU(), Dense(100), ReLU(), Dense(10), Softmax()], (28, 28), seed=seed)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_rule_learns_digits_with_what_is_suggested(name: str, digits: DataSet) -> None:
     found = find_learning_rate(learner(), digits, OPTIMIZERS[name]())

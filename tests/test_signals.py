@@ -203,3 +203,14 @@ def test_what_does_not_fit_is_refused() -> None:
         signals(net, x[:0], t[:0], CROSS_ENTROPY)
     with pytest.raises(ConfigError, match="does not go with"):
         signals(net, x, t, MeanSquaredError())
+
+
+def test_histograms_count_every_activation_and_gradient() -> None:
+    own = network(Tanh(), Sigmoid())
+    x, t = batch()
+    plain, found = signals(own, x, t, CROSS_ENTROPY), signals(own, x, t, CROSS_ENTROPY, bins=6)
+    for one, other in zip(found, plain, strict=True):
+        assert {name: one[name] for name in other} == other
+        for counts, edges in (one["activations"], one["gradients"]):
+            assert (counts.sum(), len(counts), len(edges)) == (7 * 5, 6, 7)
+        assert -1.0 <= one["activations"][1][0] < one["activations"][1][-1] <= 1.0

@@ -1,6 +1,7 @@
 """What a study may say, and which runs follow from it."""
 
 import dataclasses
+import gzip
 import json
 import math
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from glassnet.errors import ConfigError, DataError, MissingFileError
 from glassnet.studies import Planner, Records, find_study, parse_study, shipped
+from glassnet.studies import records as records_module
 from glassnet.studies.job import FIRST_SEARCH_SEED, Job
 from glassnet.studies.records import NEEDED
 from glassnet.studies.study import value_name
@@ -93,6 +95,12 @@ GRID = "[grid]\nepochs = [1, 2]\n[report]\n"
         (HEAD + "[grid]\nepochs = [1, 2]\n[report]\nbaseline = { epochs = 3 }", "label of one cell"),
         (HEAD + "seeds = 1001", "seeds must be a whole number of 1 to 1000"),
         (HEAD + "seeds = " + "9" * 5000, "is no TOML"),
+        (HEAD + "seeds = 0x" + "f" * 5000, "whole number of more than 64 bits"),
+        (HEAD + "[grid]\n" + "".join(f"a{n} = [1, 2, 3, 4]\n" for n in range(5)), "more than 1000 combinations"),
+        (HEAD + f"[grid]\nepochs = {list(range(501))}\n" + "[[cells]]\n" * 2, "more than 1000 combinations"),
+        (HEAD + "[report]\nplots = [" + '{ kind = "speed" },' * 101 + "]", "plots are 101: take at most 100"),
+        (HEAD + "[run]\n" + ".".join("a" * 202) + " = 1", "more than 200 dots in line 4"),
+        (HEAD + "#" * 2**16, "has more than 65,536 bytes"),
         (HEAD + "[run]\nbatch_size = 0", "whole number of at least 1"),
         (HEAD + "[[cells]]\nlabel = { day = 2020-01-01 }", "the label 'day' must be"),
         (HEAD + "[[cells]]\nlabel = { x = nan }", "the label 'x' must be"),
@@ -190,7 +198,8 @@ def tuned(rounds: int = 2):
 
 
 def whole(key: str, **more) -> dict:
-    return {"format": 1, "key": key} | dict.fromkeys(NEEDED - {"key"}, 0) | more
+    record = {"format": 1, "key": key, "cell": {}, "phase": "final", "seed": 0, "config": {}, "outcome": "finished"}
+    return record | {"history": {"train_loss": [0.5, None]}} | more
 
 
 def record_of(job: Job, accuracy: float | None) -> dict:
@@ -300,8 +309,17 @@ def test_packed_records_are_the_same_bytes_whatever_their_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["nonsense", "[]", "{}", whole("a", format=2), whole(3), {"format": 1, "key": "a"}], ids=str
-)
+    "line",
+    [
+        "nonsense", "[]", "{}", whole("a", format=2), whole(3), {"format": 1, "key": "a"},
+        *(whole("a") | {name: 0.5} for name in sorted(NEEDED)), whole("a", seed=10**30), whole("a", test_accuracy="1"),
+        whole("a", history={"train_loss": 1}), whole("a", history={"train_loss": ["1"]}), whole("a", signals=[1]),
+        whole("a", history={"train_loss": [10**30]}), whole("a", history={"train_loss": [math.nan]}),
+        whole("a", history={"train_loss": [True]}), whole("a", signals={"begin": {}}), whole("a", machine="fast"),
+        whole("a", signals={"begin": [{"dead": []}]}), json.dumps(whole("a", test_loss=1.5)).replace("1.5", "1e400"),
+    ],
+    ids=lambda line: str(line)[:60],
+)  # fmt: skip
 def test_what_is_no_record_is_refused_by_its_line(tmp_path, line):
     line = (line if isinstance(line, str) else json.dumps(line)).encode()
     good = json.dumps(whole("a")).encode()
@@ -319,5 +337,26 @@ def test_a_damaged_packed_file_is_refused(tmp_path):
     good = records.packed.read_bytes()
     for damaged in (good[:-9], b"no gzip", good[:12] + bytes([good[12] ^ 255]) + good[13:]):
         records.packed.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"no whole gzip file|no record of a run"):
+        with pytest.raises(DataError, match=r"is cut off|is damaged|is not whole|no record of a run"):
             records.read()
+
+
+def test_records_beyond_all_measure_are_refused(tmp_path, monkeypatch):
+    records = Records(tmp_path)
+    records.append(whole("a"))
+    size = records.lines.stat().st_size
+    records.append(whole("b"))
+    monkeypatch.setattr(records_module, "MOST_BYTES", 2 * size)
+    assert set(records.read()) == {"a", "b"}
+    monkeypatch.setattr(records_module, "MOST_BYTES", 2 * size - 1)
+    with pytest.raises(DataError, match="line 2: no study has as much as this"):
+        records.read()
+    monkeypatch.setattr(records_module, "LONGEST_LINE", size - 1)
+    with pytest.raises(DataError, match="line 1: no study has as much as this"):
+        records.read()
+    records.lines.unlink()
+    records.packed.write_bytes(gzip.compress(bytes(2**26 + 1)))
+    monkeypatch.setattr(records_module, "LONGEST_LINE", 2**27)
+    monkeypatch.setattr(records_module, "MOST_BYTES", 2**27)
+    with pytest.raises(DataError, match="unpacks to more than 67108864 bytes"):
+        records.read()

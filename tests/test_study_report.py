@@ -144,6 +144,7 @@ def test_a_tuned_study(tuned: tuple[list[Path], str, Page]) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written[3:])
 
 
+@pytest.mark.no_cover
 def test_the_same_records_give_the_same_page(tuned: tuple[list[Path], str, Page], tmp_path: Path) -> None:
     study = parse_study(FEW)
     records = [*reversed(made.records_of(study, made.tuned_level))]
@@ -274,6 +275,7 @@ def test_a_report_replaces_the_one_before(tmp_path: Path) -> None:
     assert "not finished" not in text
 
 
+@pytest.mark.no_cover
 def test_figures_of_an_earlier_report_are_removed_and_others_stay(tmp_path: Path) -> None:
     study = parse_study(SHALLOW)
     for name in ("speed.png", "signals-9.png", "photo.png"):

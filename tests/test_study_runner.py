@@ -112,6 +112,7 @@ def processes_with(word: str) -> set[int]:
     return found
 
 
+@pytest.mark.no_cover
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize("killed_after", [0.0, 1, 4], ids=["at the start", "after a record", "in the middle"])
 def test_a_runner_that_is_killed_goes_on_where_it_was(undisturbed, tmp_path, killed_after):
@@ -133,21 +134,33 @@ def test_a_runner_that_is_killed_goes_on_where_it_was(undisturbed, tmp_path, kil
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+def heeds_ctrl_c():
+    """Let a process heed Ctrl-C even where this one, started in the background by a script, ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_it_in_one_sentence_and_it_goes_on(undisturbed, tmp_path):
     path = tmp_path / "small.toml"
     path.write_text(STUDY.format(steps=20), encoding="utf-8")
-    words = [sys.executable, "-m", "glassnet", "study", "run", str(path), "--out", str(tmp_path / "out"), "--jobs", "1"]
-    lines = Records(tmp_path / "out").lines
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as runner:
-        wait_until(lambda: lines.exists() and lines.stat().st_size > 0)
-        runner.send_signal(signal.SIGINT)
-        _, said = runner.communicate(timeout=60)
+    for attempt in range(5):  # on a busy machine all runs may be over before the signal comes
+        out = tmp_path / f"out{attempt}"
+        words = [sys.executable, "-m", "glassnet", "study", "run", str(path), "--out", str(out), "--jobs", "1"]
+        lines = Records(out).lines
+        with subprocess.Popen(
+            words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_ctrl_c
+        ) as runner:
+            wait_until(lambda lines=lines: lines.exists() and lines.stat().st_size > 0)
+            runner.send_signal(signal.SIGINT)
+            _, said = runner.communicate(timeout=60)
+        if runner.returncode != 0:
+            break
     assert runner.returncode == 130
     assert said == "interrupted; every finished run is kept, and the same command goes on with the others.\n"
     assert subprocess.run(words, stdout=subprocess.DEVNULL, check=False).returncode == 0
-    assert without_times(Records(tmp_path / "out").read()) == undisturbed
+    assert without_times(Records(out).read()) == undisturbed
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("moment", ["the packed file", "study.toml"])
 def test_a_runner_that_is_killed_while_it_writes_a_file_leaves_nothing_behind(undisturbed, tmp_path, moment):
     name = "records.jsonl.gz" if moment == "the packed file" else moment
@@ -171,6 +184,7 @@ if __name__ == "__main__":
     assert {path.name for path in tmp_path.iterdir()} - {".lock"} == {"records.jsonl.gz", "study.toml"}
 
 
+@pytest.mark.no_cover
 def test_a_search_that_is_killed_ends_in_the_same_records(tmp_path):
     text = STUDY.format(steps=3).replace('"sgd", "adam", "lion"', '"sgd", "adam"').replace("seeds = 2", "seeds = 1")
     text += "[tuning]\nlearning_rates = [0.001, 0.01]\nseeds = 1\nrounds = 1\nrefine = 1\n"
@@ -312,7 +326,7 @@ def test_signals_are_there_when_the_report_needs_them(tmp_path):
 def test_two_runners_do_not_share_a_folder(tmp_path):
     steps = run_study(small(), tmp_path, jobs=1)
     next(steps)
-    with pytest.raises(OutputExistsError, match="another runner is at work"):
+    with pytest.raises(OutputExistsError, match="another process is writing"):
         next(run_study(small(), tmp_path, jobs=1))
     steps.close()
     next(run_study(small(), tmp_path, cluster=FakeCluster(None)))
@@ -423,8 +437,11 @@ def test_a_scheduler_that_is_gone_is_said_and_every_finished_run_is_kept(tmp_pat
 
 
 def test_workers_that_can_not_be_used_are_refused(tmp_path):
-    with dask_cluster(0) as (address, _), pytest.raises(ConfigError, match="has no worker: start them with"):
-        drive(small(), tmp_path, cluster=Dask(address, patience=1))
+    with dask_cluster(0) as (address, _):
+        cluster = Dask(address)
+        cluster.patience = 0.5
+        with pytest.raises(ConfigError, match="has no worker: start them with"):
+            drive(small(), tmp_path, cluster=cluster)
     with dask_cluster(1, threads=2) as (address, _), pytest.raises(ConfigError, match="workers with several threads"):
         drive(small(), tmp_path, cluster=Dask(address))
 

@@ -29,6 +29,8 @@ from glassnet.studies.sentences import answers, breadth
 from glassnet.studies.study import Study, parse_study
 from glassnet.studies.summary import Search, Summary
 
+pytestmark = pytest.mark.no_cover  # the reports of studies sum these up, too
+
 # two-sided 95 % and 99 % points of Student's t, from printed tables
 TABLE = {
     1: (12.706, 63.657),

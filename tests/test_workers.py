@@ -311,6 +311,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("method", "work", "end"),
     [

@@ -1,6 +1,6 @@
 """The public names, for type checkers and for the lazy imports of ``__init__.py``."""
 
-from .checkpoint import load_model, save_model
+from .checkpoints import Checkpoints, last_checkpoint, load_checkpoint
 from .config import RunConfig
 from .data import (
     DataSet,
@@ -13,7 +13,9 @@ from .data import (
     write_idx,
 )
 from .data.pictures import read_picture
+from .doctor import Doctor
 from .errors import (
+    CheckpointError,
     ConfigError,
     DataError,
     DivergedError,
@@ -23,6 +25,8 @@ from .errors import (
     OutputExistsError,
     WorkerDiedError,
 )
+from .findings import Finding
+from .fitting import fit
 from .gradcheck import GradientReport, check_gradients
 from .initializers import (
     FanOutNormal,
@@ -57,11 +61,13 @@ from .listeners import (
     EarlyStopping,
     Progress,
     ReduceOnPlateau,
+    StopAfter,
     StopAt,
     StopOnInterrupt,
 )
 from .losses import MeanSquaredError, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from .model import Evaluation, Model
+from .model_files import load_model, save_model
 from .network import Network, Workspace
 from .optim import (
     SGD,
@@ -96,7 +102,8 @@ from .schedules import (
     Step,
     WarmUp,
 )
-from .training import Listener, Result, Training, fit
+from .trace import Entry, Equation, Source, Trace, trace_step
+from .training import Listener, Result, Training
 
 __version__: str
 
@@ -113,6 +120,8 @@ __all__ = [
     "Adan",
     "BestWeights",
     "CSVHistory",
+    "CheckpointError",
+    "Checkpoints",
     "ConfigError",
     "Constant",
     "Cosine",
@@ -121,11 +130,15 @@ __all__ = [
     "DataSet",
     "Dense",
     "DivergedError",
+    "Doctor",
     "Dropout",
     "EarlyStopping",
+    "Entry",
+    "Equation",
     "Evaluation",
     "Exponential",
     "FanOutNormal",
+    "Finding",
     "Flatten",
     "GlassnetError",
     "GlorotNormal",
@@ -175,10 +188,13 @@ __all__ = [
     "Softmax",
     "SoftmaxCrossEntropy",
     "Softplus",
+    "Source",
     "Step",
+    "StopAfter",
     "StopAt",
     "StopOnInterrupt",
     "Tanh",
+    "Trace",
     "Training",
     "WarmUp",
     "WorkerDiedError",
@@ -188,11 +204,14 @@ __all__ = [
     "find_learning_rate",
     "fit",
     "from_arrays",
+    "last_checkpoint",
     "load",
+    "load_checkpoint",
     "load_model",
     "read_csv",
     "read_idx",
     "read_picture",
     "save_model",
+    "trace_step",
     "write_idx",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import math
 import os
 import tomllib
@@ -15,11 +16,13 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import tomli_w
-from threadpoolctl import threadpool_info
 
 from glassnet.checks import check_count, check_number
-from glassnet.data import DataSet, load
+from glassnet.data import NAMES, DataSet, load
+from glassnet.data.files import one_sentence
 from glassnet.errors import ConfigError, MissingFileError
+from glassnet.files import read_up_to
+from glassnet.fitting import follow
 from glassnet.initializers import INITIALIZERS, GlorotUniform, HeNormal, Initializer, Normal
 from glassnet.layers import ACTIVATIONS, Dense, Flatten, Layer
 from glassnet.listeners import ReduceOnPlateau
@@ -39,7 +42,7 @@ from glassnet.schedules import (
     Step,
     WarmUp,
 )
-from glassnet.training import Listener, Result, Training, blas_threads, follow, worker_count
+from glassnet.training import Listener, Result, Training, threads_used, worker_count
 
 LEARNING_RATES = {
     "sgd": 0.8,
@@ -97,6 +100,18 @@ MOST_PROCESSES = 1024
 
 RUN_FILE = "run.toml"
 
+MOST_TEXT = 2**16
+"""The most bytes of a TOML file."""
+
+MOST_DOTS = 200
+"""The most dots in a line of it: the time that `tomllib` takes grows with the square of the parts of a key."""
+
+MOST_DEPTH = 10
+"""The most lists and tables within each other."""
+
+MOST_INTEGER = 2**63
+"""Whole numbers of TOML are below this; Python would not even write those of some thousand digits."""
+
 _LEAST = {
     "classes": 2,
     "validation": 0,
@@ -129,7 +144,7 @@ class RunConfig:
 
     Parameters
     ----------
-    data : "mnist", a folder of IDX files, or "train.csv,test.csv"
+    data : "mnist" or another name in `glassnet.data.NAMES`, a folder of IDX files, or "train.csv,test.csv"
     classes : number of classes of other data than MNIST
     validation : samples held out from the end of the training split; None: the last 5,000, or a tenth of fewer
     validate : evaluate them after each epoch
@@ -312,19 +327,15 @@ class RunConfig:
         path = Path(path)
         path = path / RUN_FILE if path.is_dir() else path
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-            if isinstance(values.get("data"), str):
-                values["data"] = os.fsdecode(values["data"].encode())
+            values = parse_toml(read_text(path), str(path))
         except (FileNotFoundError, NotADirectoryError):
             raise MissingFileError(f"{path}: there is no such file; name the {RUN_FILE} of a run.") from None
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}).") from None
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{path} is no TOML: {str(error).rstrip('.')}.") from None
+        if isinstance(values.get("data"), str):
+            values["data"] = os.fsdecode(values["data"].encode())
         try:
             return cls.from_dict(values)
         except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from None
+            raise ConfigError(f"{path}: {one_sentence(str(error))}") from None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -420,7 +431,7 @@ class RunConfig:
             learning_rate=self.peak_rate(len(data.train)),
             schedule=self.schedule_name,
             workers=workers,
-            threads=self.threads or blas_threads(self._batch(data), self._parameters(data), workers) or _threads_now(),
+            threads=self.threads or threads_used(self._batch(data), self._parameters(data), workers),
             **settings,
         )
 
@@ -490,10 +501,12 @@ class RunConfig:
             raise ConfigError("reduce_on_plateau watches the validation loss, but nothing is validated in this run.")
         return training
 
-    def follow(self, training: Training, listeners: Iterable[Listener] = ()) -> Result:
-        """Drive a run that `make_training` made to its end."""
+    def follow(
+        self, training: Training, listeners: Iterable[Listener] = (), saved: Mapping[str, Any] | None = None
+    ) -> Result:
+        """Drive a run that `make_training` made to its end, from a checkpoint if one is given."""
         own = [] if self.reduce_on_plateau is None else [ReduceOnPlateau(patience=self.reduce_on_plateau)]
-        return follow(training, [*own, *listeners])
+        return follow(training, [*own, *listeners], saved)
 
     def worker_count(self, data: DataSet) -> int:
         """Return how many workers train: those that were asked for, or those that are of use on this machine."""
@@ -543,6 +556,66 @@ class RunConfig:
         return OPTIMIZERS[self.optimizer](schedule, **given)
 
 
+def read_text(path: Path) -> str:
+    """Read a TOML file of at most `MOST_TEXT` bytes.
+
+    Raises
+    ------
+    ConfigError
+        If it has more, is no UTF-8, or no system can have a file of that name.
+    OSError
+        If the system refuses.
+    """
+    try:
+        content = read_up_to(path, MOST_TEXT + 1)
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}).") from None
+    except ValueError as error:
+        raise ConfigError(f"{str(path)!a:.200} is no name of a file ({error}).") from None
+    if len(content) > MOST_TEXT:
+        raise ConfigError(f"{path} has more than {MOST_TEXT:,} bytes: write less, or name another file.")
+    return io.StringIO(text, newline=None).read()  # all ends of lines become line feeds
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """Return the values of a TOML text, which may come from anybody.
+
+    Parameters
+    ----------
+    text : at most `MOST_TEXT` letters
+    where : what errors call it
+
+    Raises
+    ------
+    ConfigError
+        If it is no TOML, or beyond one of the bounds of this module.
+
+    Examples
+    --------
+    >>> parse_toml("hidden = [300, 100]", "the text")
+    {'hidden': [300, 100]}
+    """
+    if len(text) > MOST_TEXT:
+        raise ConfigError(f"{where} has more than {MOST_TEXT:,} bytes: write less, or name another file.")
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > MOST_DOTS:
+            raise ConfigError(f"{where} has more than {MOST_DOTS} dots in line {number}: take several lines.")
+    try:
+        values = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{where} is no TOML: {one_sentence(str(error))}") from None
+    parts: list[Any] = [values]
+    for _ in range(MOST_DEPTH):
+        inner = [value for part in parts for value in (part.values() if isinstance(part, dict) else part)]
+        if any(isinstance(value, int) and not -MOST_INTEGER <= value < MOST_INTEGER for value in inner):
+            raise ConfigError(f"{where} has a whole number of more than 64 bits: take a smaller one.")
+        parts = [value for value in inner if isinstance(value, dict | list)]
+    if parts:
+        raise ConfigError(f"{where} has lists or tables more than {MOST_DEPTH} deep in each other: take fewer.")
+    return values
+
+
 def _named_initializer(text: str, what: str, others: list[str]) -> Initializer:
     """Return the initializer of a name, or of "normal:" and a deviation."""
     name, _, deviation = text.partition(":")
@@ -559,8 +632,10 @@ def _named_initializer(text: str, what: str, others: list[str]) -> Initializer:
 
 def absolute_source(source: str) -> str:
     """Return a source of data so that it is found from another folder, too."""
-    if source == "mnist" or Path(source).exists():
-        return source if source == "mnist" else str(Path(source).resolve())
+    if source in NAMES:
+        return source
+    if Path(source).exists():
+        return str(Path(source).resolve())
     return ",".join(str(Path(part.strip()).resolve()) for part in source.split(","))
 
 
@@ -580,10 +655,6 @@ def _default_schedule(optimizer: str, reduce_on_plateau: int | None) -> str:
 def cores() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _threads_now() -> int | None:
-    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=None)
 
 
 @cache

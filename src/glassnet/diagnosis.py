@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from glassnet.network import Network, Workspace
 from glassnet.params import Views
 
 Array = NDArray[Any]
+Function: TypeAlias = Callable[..., Array]
 
 DEAD = 1e-6
 """A unit whose slope is smaller for every sample is dead: no gradient passes it."""
@@ -83,7 +85,7 @@ def _in_order(network: Network, ws: Workspace, grads: Sequence[Views]) -> Iterat
             yield f"the gradient that {name} passes down", space.dx
 
 
-def signals(network: Network, x: Array, t: Array, loss: Loss) -> list[dict[str, Any]]:
+def signals(network: Network, x: Array, t: Array, loss: Loss, *, bins: int = 0) -> list[dict[str, Any]]:
     """Measure how far the signals of one batch come: forward the activations, backward the gradients.
 
     One forward and one backward pass in training mode. For a hidden activation y = f(z) of U units and a batch of N
@@ -104,12 +106,14 @@ def signals(network: Network, x: Array, t: Array, loss: Loss) -> list[dict[str, 
     x : (N, ...) samples, preprocessed
     t : (N,) integer or (N, O) targets
     loss : one that goes with the last layer; of its reduction the mean is taken whatever it says
+    bins : of histograms, which are made if there are to be any
 
     Returns
     -------
     list of dict
         One for each activation between two trained layers, from the input on: "layer", its name in the network, and
-        the numbers above. They are NaN or infinite where those of the network are.
+        the numbers above. They are NaN or infinite where those of the network are. With `bins`, "activations" and
+        "gradients" are pairs of counts (bins,) and edges (bins + 1,), see `numpy.histogram`, of the finite ones.
 
     Raises
     ------
@@ -136,6 +140,21 @@ def signals(network: Network, x: Array, t: Array, loss: Loss) -> list[dict[str, 
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
     figures 2 and 7, draw such numbers.
     """
+    return look(network, x, t, loss, bins=bins)[1]
+
+
+def look(network: Network, x: Array, t: Array, loss: Loss, *, bins: int = 0) -> tuple[float, list[dict[str, Any]]]:
+    """Measure what `signals` does, and beside it the mean loss of the batch, without label smoothing.
+
+    Examples
+    --------
+    >>> from glassnet.layers import Dense
+    >>> from glassnet.losses import SoftmaxCrossEntropy
+    >>> network = Network([Dense(4), Softmax()], input_shape=2)
+    >>> value, found = look(network, np.zeros((3, 2)), np.array([0, 1, 2]), SoftmaxCrossEntropy())
+    >>> round(value, 6), found  # log 4, and no hidden layer
+    (1.386294, [])
+    """
     x = np.ascontiguousarray(x, network.dtype)
     if x.shape[1:] != network.input_shape or len(t) != len(x):
         raise ConfigError(
@@ -149,9 +168,11 @@ def signals(network: Network, x: Array, t: Array, loss: Loss) -> list[dict[str, 
     try:
         with np.errstate(all="ignore"):
             o = network.forward(x, ws)
+            fused = loss.fused_with is not None
+            value = loss.unsmoothed().value(ws.scores if fused else o, t, norm=float(len(x)))
             dy = loss.gradient(o, t, norm=float(len(x)), out=ws.current.dy)
-            network.backward(dy, ws, skip_last=loss.fused_with is not None, grads=grads)
-            return [_signal(network, ws, i) for i in _hidden(network, ws)]
+            network.backward(dy, ws, skip_last=fused, grads=grads)
+            return value, [_signal(network, ws, i, bins) for i in _hidden(network, ws)]
     finally:
         network.state[:] = state
 
@@ -163,7 +184,7 @@ def _hidden(network: Network, ws: Workspace) -> list[int]:
     return [i for i in range(ws.lowest + 1, last) if isinstance(network.layers[i], kinds)]
 
 
-def _signal(network: Network, ws: Workspace, i: int) -> dict[str, Any]:
+def _signal(network: Network, ws: Workspace, i: int, bins: int) -> dict[str, Any]:
     layer, spaces = network.layers[i], ws.current.spaces
     y = spaces[i + 1].x
     dz = next(vars(space)["dx"] for space in spaces[i:] if "dx" in vars(space))  # an identity has none: that from above
@@ -171,7 +192,8 @@ def _signal(network: Network, ws: Workspace, i: int) -> dict[str, Any]:
     slope = np.abs(slope).reshape(len(y), -1)  # (N, ...) -> (N, U)
     dead = (slope < DEAD).all(axis=0)  # (U,)
     flat = (slope < FLAT * largest).mean(axis=0) >= MOSTLY
-    return {
+    found = {"activations": _histogram(y, bins), "gradients": _histogram(dz, bins)} if bins else {}
+    return found | {
         "layer": network.names[i],
         "activation_mean": float(y.mean(dtype=np.float64)),
         "activation_deviation": float(y.std(dtype=np.float64)),
@@ -181,12 +203,20 @@ def _signal(network: Network, ws: Workspace, i: int) -> dict[str, Any]:
     }
 
 
+def _histogram(values: Array, bins: int) -> tuple[Array, Array]:
+    return np.histogram(values[np.isfinite(values)].astype(np.float64), bins)
+
+
 def _slope(layer: Layer, slope: Array | None, y: Array) -> tuple[Array, float]:
     """Return f'(z), where a backward pass has left it, and its largest value for any z."""
     if isinstance(layer, Activation) and slope is not None:
-        z = np.linspace(-10.0, 10.0, 4001)  # with 0, and by far fine enough for the bends of GELU and SiLU
-        of = z if layer.keeps_input else layer.f(z, *layer.constants)
-        return slope, float(layer.df(of, *layer.constants).max())
+        return slope, _largest_slope(layer.f, layer.df, layer.keeps_input, layer.constants)
     if isinstance(layer, Softmax):
         return y * (1.0 - y), 0.25
     return np.ones_like(y), 1.0
+
+
+@cache
+def _largest_slope(f: Function, df: Function, of_input: bool, constants: tuple[float, ...]) -> float:
+    z = np.linspace(-10.0, 10.0, 4001)  # with 0, and by far fine enough for the bends of GELU and SiLU
+    return float(df(z if of_input else f(z, *constants), *constants).max())

@@ -19,6 +19,10 @@ class ModelFileError(GlassnetError, ValueError):
     """A model file is damaged, or was not written by glassnet."""
 
 
+class CheckpointError(GlassnetError, ValueError):
+    """A checkpoint is damaged, or of another run."""
+
+
 class MissingFileError(GlassnetError, FileNotFoundError):
     """A file or folder that was asked for does not exist."""
 

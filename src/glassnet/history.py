@@ -28,6 +28,9 @@ COLUMNS = (
 """The columns that every history has, in this order: epoch from 1, steps so far, the learning rate of the last step,
 mean losses, accuracies as shares of 0 to 1, and the seconds in training steps alone."""
 
+MOST_BYTES = 2**26
+"""A larger file is no history: it has half a million epochs."""
+
 _COUNTS = ("epoch", "step")
 _COUNT = re.compile(r"[0-9]{1,15}", re.ASCII)
 _NUMBER = re.compile(r"-?([0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?|inf)", re.ASCII | re.IGNORECASE)
@@ -80,6 +83,8 @@ def read_history(path: str | os.PathLike[str]) -> History:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path}: there is no such file; name a history.csv that a training wrote.")
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError(f"{path} has more than {MOST_BYTES:,} bytes; name a history.csv that a training wrote.")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, strict=True)

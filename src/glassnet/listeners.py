@@ -442,29 +442,56 @@ def hold_interrupts() -> Iterator[list[int]]:
 
 
 class StopOnInterrupt(Listener):
-    """Let the first Ctrl-C end the run cleanly after the current step; a second one interrupts at once.
+    """Let the first Ctrl-C, or the first SIGTERM, end the run cleanly after the current step; a second ends it at once.
 
-    The handler is in place while the run lasts and only in the main thread, where Python allows it.
+    The handlers are in place while the run lasts and only in the main thread, where Python allows it.
     """
 
     def __init__(self) -> None:
-        self._before: Callable[[int, FrameType | None], Any] | int | None = None
-        self._set = False
+        self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def notify(self, event: Event, run: Training) -> None:
-        """Put the handler in place when training begins."""
+        """Put the handlers in place when training begins."""
         if isinstance(event, Begin) and threading.current_thread() is threading.main_thread():
-            self._before = signal.getsignal(signal.SIGINT)
 
             def stop(number: int, frame: FrameType | None) -> None:
-                run.stop("interrupted")
-                signal.signal(signal.SIGINT, signal.default_int_handler)
+                interrupted = number == signal.SIGINT
+                run.stop("interrupted" if interrupted else "terminated")
+                signal.signal(number, signal.default_int_handler if interrupted else signal.SIG_DFL)
 
-            signal.signal(signal.SIGINT, stop)
-            self._set = True
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, stop)
 
     def close(self) -> None:
-        """Put back the handler that was there before."""
-        if self._set:
-            signal.signal(signal.SIGINT, signal.SIG_DFL if self._before is None else self._before)
-            self._set = False
+        """Put back the handlers that were there before."""
+        while self._before:
+            number, before = self._before.popitem()
+            signal.signal(number, signal.SIG_DFL if before is None else before)
+
+
+class StopAfter(Listener):
+    """Stop after a step, in the midst of an epoch if need be.
+
+    Parameters
+    ----------
+    step : the last one to take, counted from the beginning of the run; at least 1
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from glassnet import Dense, Network, Softmax, fit, from_arrays
+    >>> x = np.random.default_rng(0).normal(size=(200, 2))
+    >>> data = from_arrays(x, (x[:, 0] > 0).astype(int))
+    >>> fit(Network([Dense(2), Softmax()], 2), data, batch_size=10, epochs=9, listeners=[StopAfter(25)]).steps
+    25
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = check_count("step", step, least=1)
+
+    def notify(self, event: Event, run: Training) -> None:
+        """Let an event come at the step, and stop there."""
+        if run.step >= self.step:
+            run.stop(f"step {self.step:,} was reached")
+        else:
+            run.event_at(self.step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -95,7 +95,7 @@ class Model:
 
     >>> from glassnet.data import from_arrays
     >>> from glassnet.optim import Adam
-    >>> from glassnet.training import fit
+    >>> from glassnet.fitting import fit
     >>> x = np.random.default_rng(0).normal(size=(400, 2))
     >>> data = from_arrays(x, np.stack([x[:, 0] > 0, x.sum(axis=1) > 0], axis=1), class_names=["right", "above"])
     >>> model = fit(Network([Dense(2), Sigmoid()], 2), data, Adam(0.1), batch_size=20, epochs=10).model
@@ -268,10 +268,10 @@ class Tally:
         self._flush()
         return [self._loss_sum, self._weight_sum, self._correct, self._count]
 
-    def add_up(self, sums: Iterable[Sequence[float]]) -> None:
-        """Replace what was added up by the `sums` of several tallies, in their order."""
-        columns = zip(*sums, strict=True)
-        self._loss_sum, self._weight_sum, self._correct, self._count = (sum(column) for column in columns)
+    def set(self, sums: Sequence[float]) -> None:
+        """Replace what was added up."""
+        self._filled = 0
+        self._loss_sum, self._weight_sum, self._correct, self._count = sums
 
     def _judge(self, scores: Array, index: Array) -> None:
         t = self._samples.targets[index]
@@ -285,6 +285,13 @@ class Tally:
         elif self._task == "classification":
             among = metrics.correct if t.ndim == 1 else metrics.correct_among
             self._correct += among(scores, t, self._threshold)
+
+    def so_far(self) -> Evaluation:
+        """Return what `result` does, and leave the sums alone, whose last bits depend on when they are taken."""
+        before = self._loss_sum, self._weight_sum, self._correct, self._count, self._filled
+        result = self.result()
+        self._loss_sum, self._weight_sum, self._correct, self._count, self._filled = before
+        return result
 
     def result(self) -> Evaluation:
         """Return the mean loss and the accuracy of what was added since the last `reset`."""

@@ -514,6 +514,11 @@ class Optimizer(ABC):
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.describe().items() if name != "type")
         return f"{type(self).__name__}({arguments})"
 
+    @property
+    def allocated(self) -> bool:
+        """Whether there is a state: after `allocate`, or the first step."""
+        return self._vectors is not None
+
     def _allocated(self) -> tuple[Vector, ...]:
         if self._vectors is None:
             raise ConfigError(

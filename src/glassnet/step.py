@@ -13,9 +13,9 @@ network that people look at.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -215,7 +215,7 @@ class Order(IntEnum):
 
     BEGIN = 0
     STEP = 1
-    END = 2
+    TELL = 2
 
 
 class Stepper:
@@ -292,6 +292,44 @@ class Stepper:
             rows = _rows(network, self._sorted)
             rows[self.plan.columns.order] = rows.copy()
 
+    def optimizer_in_order(self) -> Optimizer:
+        """Return a copy of the optimizer that owns all trained parameters, in the order of the published network.
+
+        Weights of columns that steps leave out get the state that they have in the beginning.
+        """
+        whole = copy.copy(self.plan.optimizer)
+        plan = replace(self.plan, columns=None, optimizer=whole)
+        state = whole.state()
+        plan.allocate()
+        if state["steps"]:
+            whole.begin(self.network.theta[plan.span])
+            for name, row in whole.state().items():
+                if name in whole.rows:
+                    row[: len(state[name])] = state[name]
+                    state[name] = row
+                    if (order := self._order(plan.span)) is not None and self._sorted is not None:
+                        rows = _rows_of(row, self._sorted, plan.span)
+                        rows[order] = rows.copy()
+            whole.restore(state)
+        return whole
+
+    def _order(self, span: slice) -> Array | None:
+        """Return the order of the first layer's rows in steps, if these are in the span and not in their own order."""
+        if self._sorted is None or self.plan.columns is None or self._sorted.slice.stop > span.stop:
+            return None
+        return self.plan.columns.order
+
+    def take_optimizer(self, whole: Optimizer) -> None:
+        """Go on with the state of what `optimizer_in_order` returned, as far as steps need it."""
+        span, state = replace(self.plan, columns=None, optimizer=copy.copy(whole)).span, whole.state()
+        size = self.plan.span.stop - self.plan.span.start
+        for name in whole.rows:
+            if (order := self._order(span)) is not None and self._sorted is not None:
+                rows = _rows_of(state[name], self._sorted, span)
+                rows[:] = rows[order]
+            state[name] = state[name][:size]
+        self.plan.optimizer.restore(state)
+
     def begin_epoch(self, network: Network) -> None:
         """Take over the parameters of `network`, and count anew."""
         self.fetch(network)
@@ -300,9 +338,19 @@ class Stepper:
 
     def end_epoch(self) -> Evaluation:
         """Return how the samples of all workers did as they were met in this epoch."""
-        self.workers.order([Order.END])
-        self.tally.add_up(self.workers.gather(self.tally.sums()).tolist())
+        self.tally.set(self.sums())
         return self.tally.result()
+
+    def sums(self) -> list[float]:
+        """Return the sums of all workers' tallies, see `Tally.sums`."""
+        self.workers.order([Order.TELL])
+        of_each = self.workers.gather(self.tally.sums()).tolist()
+        return [sum(column) for column in zip(*of_each, strict=True)]
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take over what `Training.state` has kept of the network and the tally within an epoch."""
+        self.network.theta[:], self.network.state[:] = saved["theta"], saved["network"]
+        self.tally.set(saved["tally"])
 
     def go_to(self, epoch: int, number: int, step: int) -> None:
         """Go on with batch `number` of `epoch`, after `step` steps in all."""
@@ -327,7 +375,7 @@ class Stepper:
         while (order := self.workers.next_order()) is not None:
             if order[0] == Order.BEGIN:
                 self.tally.reset()
-            elif order[0] == Order.END:
+            elif order[0] == Order.TELL:
                 self.workers.gather(self.tally.sums())
             else:
                 steps, epoch, number, step, updates = (int(number) for number in order[1:6])
@@ -413,6 +461,11 @@ def work(workers: Communicator, plan: Plan) -> None:
     stepper = Stepper.of(plan, workers)
     workers.meet()
     stepper.serve()
+
+
+def _rows_of(row: Array, slot: Slot, span: slice) -> Array:
+    """Return the view of a slot's part of a row of state, in the slot's shape."""
+    return row[slot.start - span.start : slot.slice.stop - span.start].reshape(slot.param.shape)
 
 
 def _rows(network: Network, slot: Slot) -> Array:

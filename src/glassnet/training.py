@@ -10,17 +10,17 @@ Batch, mini-batch and stochastic training are this loop with ``batch_size`` "ful
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from glassnet.checks import check_count
+from glassnet.blas import threads_at_most, threads_now
+from glassnet.checks import check_count, check_number
 from glassnet.data import DataSet
 from glassnet.data.batches import Batch, batch_length
 from glassnet.data.dataset import weighted_by_class
@@ -63,6 +63,11 @@ def blas_threads(batch: int, parameters: int, workers: int = 1) -> int | None:
     (1, None, 1)
     """
     return 1 if workers > 1 or batch * parameters <= ONE_THREAD_UP_TO else None
+
+
+def threads_used(batch: int, parameters: int, workers: int) -> int | None:
+    """Return how many threads BLAS uses where nobody says so: by `blas_threads`, or as many as it has."""
+    return blas_threads(batch, parameters, workers) or threads_now()
 
 
 def worker_count(cores: int, batch: int, parameters: int) -> int:
@@ -113,6 +118,10 @@ Event: TypeAlias = Begin | Steps | EpochEnd | End
 class Listener:
     """Base of everything that follows a training: told of each event, it may look at the run or ask it to stop.
 
+    Attributes
+    ----------
+    last : told after the others, so that it sees what they made of an event
+
     Examples
     --------
     >>> class StopWhenSlow(Listener):
@@ -120,6 +129,8 @@ class Listener:
     ...         if isinstance(event, EpochEnd) and event.row["train_seconds"] > 60:
     ...             run.stop("a minute is enough")
     """
+
+    last = False
 
     def notify(self, event: Event, run: Training) -> None:
         """Take note of an event."""
@@ -206,8 +217,11 @@ class Training:
     Attributes
     ----------
     epoch, number, step : the next step is batch `number` of `epoch`, after `step` steps in all
+    steps_per_event : steps between two events; may be changed at any of them
     history : so far
     stopped : why it ends early
+    listeners : who follows it
+    rule : what the optimizer said of itself before anybody changed its schedule
     """
 
     network: Network
@@ -233,7 +247,10 @@ class Training:
     evaluation_seconds: float = field(default=0.0, init=False)
     stopped: str | None = field(default=None, init=False)
     history: History = field(default_factory=lambda: {name: [] for name in COLUMNS}, init=False)
+    listeners: Sequence[Listener] = field(default=(), init=False, repr=False)
     _stepper: Stepper | None = field(default=None, init=False, repr=False)
+    _asked: set[int] = field(default_factory=set, init=False, repr=False)
+    _saved: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         network, data = self.network, self.data
@@ -273,6 +290,7 @@ class Training:
         weights = train.weights
         self.batch_length = batch_length(self.batch_size, len(train))
         self.steps_an_epoch = -(-len(train) // self.batch_length)
+        self.steps_per_event = max(1, SAMPLES_PER_EVENT // self.batch_length)
         passes = self.total_steps >= self.steps_an_epoch  # finding the lit columns takes longer than a few steps save
         mean_weight = 1.0 if weights is None or loss.reduction == "sum" else float(weights.mean()) or 1.0
         self.model = Model(network, data.preprocessing, data.class_names, loss, task_of(loss, data.train.targets))
@@ -294,6 +312,7 @@ class Training:
         self.validates = self.validate and len(data.validation) > 0
         self._eval_ws = Workspace(network, min(EVALUATION_BATCH, max(len(data.validation), 1)), train=False)
         self.plan.allocate()
+        self.rule = self.optimizer.describe()
 
     def _check_workers(self) -> None:
         """Refuse what several workers can not do."""
@@ -354,13 +373,115 @@ class Training:
         """Ask the run to end after the step it is at."""
         self.stopped = self.stopped or reason
 
+    def event_at(self, step: int) -> None:
+        """Let an event come at a step, however many lie between two events."""
+        self._asked.add(step)
+
     def publish(self) -> None:
         """Bring the network up to date: between the ends of two epochs it lags behind the steps.
 
-        For listeners that look at its parameters at `Steps`. Changes of them count at `Begin` and `EpochEnd` alone.
+        For listeners that look at its parameters at `Steps`. Changes of them count at `Begin` and `EpochEnd`, and
+        where `take_over` is called.
         """
         if self._stepper is not None:
             self._stepper.publish(self.network)
+
+    def optimizer_in_order(self) -> Optimizer:
+        """Return a copy of the optimizer as it is now, with a state for all trained parameters of the network.
+
+        The optimizer itself may own fewer, and in another order: see `glassnet.step`. Weights of inputs that are 0 in
+        all samples have the state of the beginning.
+        """
+        if self._stepper is None:
+            raise ConfigError("the optimizer has a state only while the run goes on.")
+        return self._stepper.optimizer_in_order()
+
+    def take_over(self, optimizer: Optimizer) -> None:
+        """Go on from the network's parameters as they are now, and from an optimizer's state.
+
+        For listeners that have changed them at `Steps`, after `publish`.
+
+        Parameters
+        ----------
+        optimizer : what `optimizer_in_order` returned, some steps later
+        """
+        if self._stepper is not None:
+            self._stepper.take_optimizer(optimizer)
+            self._stepper.fetch(self.network)
+            self._good = self._snapshot()
+
+    def so_far(self) -> Evaluation:
+        """Return how the training samples of this epoch did as they were met; of several workers, those of the first.
+
+        Before the first step of an epoch its numbers are NaN and None.
+        """
+        return Evaluation(math.nan, None) if self._stepper is None else self._stepper.tally.so_far()
+
+    def state(self) -> dict[str, Any]:
+        """Return a copy of all that the rest of the run depends on besides its settings, for `restore`.
+
+        To be called by a listener at `Steps`, or at the end of a whole epoch.
+
+        Returns
+        -------
+        dict
+            "place" (epoch, number, step, samples), "seconds" (of steps, of evaluations), "theta" and "network" (the
+            parameters and the layers' state, within an epoch in the form that steps work on), "optimizer", "tally"
+            (sums over this epoch's samples so far), "history" (of the epochs before).
+
+        Raises
+        ------
+        ConfigError
+            If nothing is known of an epoch that is not over: before and after the run, and where a stop has cut it.
+        """
+        within, network = self.number > 0, self.network
+        if within:
+            if self._stepper is None or len(self.history["epoch"]) > self.epoch:
+                raise ConfigError("the state of a run can be saved at Steps, or at the end of a whole epoch.")
+            network = self._stepper.network
+        return {
+            "place": list(self._place()),
+            "seconds": [self.train_seconds, self.evaluation_seconds],
+            "theta": network.theta.copy(),
+            "network": network.state.copy(),
+            "optimizer": self.optimizer.state(),
+            "tally": self._at_work.sums() if within else [],
+            "history": {name: list(column) for name, column in self.history.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Let this run, which has not begun, go on where another one with the same settings was.
+
+        Parameters
+        ----------
+        state : what `state` returned
+
+        Raises
+        ------
+        ConfigError
+            If the state can not be of such a run.
+        """
+        network, place, history = self.network, state["place"], state["history"]
+        epoch, number, step, samples = (check_count("place", count, least=0) for count in place)
+        fits = (
+            number <= self.steps_an_epoch
+            and step == epoch * self.steps_an_epoch + number <= self.total_steps
+            and set(history) == set(COLUMNS)
+            and all(len(column) == epoch for column in history.values())
+            and all(type(value) in (int, float) for column in history.values() for value in column)
+            and len(state["tally"]) == (4 if number else 0)
+        )
+        for name, own in (("theta", network.theta), ("network", network.state)):
+            saved = np.asarray(state[name])
+            fits = fits and saved.shape == own.shape and saved.dtype == own.dtype and all_finite(saved)
+        if not fits:
+            raise ConfigError("the state that was saved is not of a run like this one.")
+        self.optimizer.restore(state["optimizer"])
+        network.theta[:], network.state[:] = state["theta"], state["network"]
+        self.epoch, self.number, self.step, self.samples = epoch, number, step, samples
+        self.train_seconds, self.evaluation_seconds = (check_number("seconds", x, least=0) for x in state["seconds"])
+        self.history = {name: list(history[name]) for name in COLUMNS}
+        self._saved = state if number else None
 
     def events(self) -> Generator[Event, None, None]:
         """Train, and yield what happens.
@@ -375,16 +496,22 @@ class Training:
             far, the last step perhaps in part.
         """
         error: DivergedError | WorkerDiedError | None = None
-        steps_per_event = max(1, SAMPLES_PER_EVENT // self.batch_length)
         with self._steppers() as stepper:
+            stepper.fetch(self.network)
+            if self._saved is not None:
+                stepper.restore(self._saved)
+                stepper.publish(self.network)
             yield Begin()
             while self.step < self.total_steps and not self.stopped:
                 training = Evaluation(math.nan, None)
                 try:
                     stepper.begin_epoch(self.network)
+                    if self._saved is not None:
+                        stepper.restore(self._saved)
+                        self._saved = None
                     self._good = self._snapshot()
                     while self.number < self.steps_an_epoch and self.step < self.total_steps and not self.stopped:
-                        self._advance(steps_per_event)
+                        self._advance(self.steps_per_event)
                         yield Steps(self.samples)
                     training = stepper.end_epoch()
                     if not self._check():
@@ -429,15 +556,13 @@ class Training:
         """Let BLAS use the threads of this run within a block."""
         parameters = self.network.layout.size
         threads = blas_threads(self.batch_length, parameters) if self.threads is None else self.threads
-        if threads is None:
-            return nullcontext()
-        limits: AbstractContextManager[Any] = threadpool_limits(threads, user_api="blas")
-        return limits
+        return nullcontext() if threads is None else threads_at_most(threads)
 
     def _advance(self, steps: int) -> None:
         """Take up to `steps` steps of this epoch, and look now and then whether all numbers are finite."""
         left = self.steps_an_epoch - self.number, self.total_steps - self.step, CHECK_EVERY - self.step % CHECK_EVERY
-        steps = min(steps, *left)
+        self._asked = {step for step in self._asked if step > self.step}
+        steps = min(steps, *left, *(step - self.step for step in self._asked))
         begin = perf_counter()
         self._at_work.go_to(self.epoch, self.number, self.step)
         self._at_work.take(steps)
@@ -569,85 +694,3 @@ class Training:
             f"the parameters from before that step are kept; try a lower learning rate (it was {rate:g}), "
             f"and look whether the inputs are scaled."
         )
-
-
-def fit(
-    network: Network,
-    data: DataSet,
-    optimizer: Optimizer | None = None,
-    loss: Loss | None = None,
-    *,
-    batch_size: int | str = 100,
-    epochs: int = 5,
-    max_steps: int | None = None,
-    shuffle: bool = True,
-    validate: bool = True,
-    seed: int = 0,
-    frozen: Sequence[str] = (),
-    class_weights: Literal["balanced"] | Sequence[float] | None = None,
-    workers: int = 1,
-    threads: int | None = None,
-    listeners: Iterable[Listener] = (),
-) -> Result:
-    """Train a network on the training split of `data`, in place.
-
-    Parameters
-    ----------
-    network, data, optimizer, loss, batch_size, epochs, max_steps, shuffle, validate, seed, frozen, class_weights,
-        workers, threads
-        See `Training`.
-    listeners : told of every event, in this order
-
-    Returns
-    -------
-    Result
-        With the model and the history.
-
-    Raises
-    ------
-    ConfigError
-        If something does not fit together; nothing has changed then.
-    DivergedError
-        At a NaN or an infinity, see `Training.events`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from glassnet.data import from_arrays
-    >>> from glassnet.layers import Dense, Softmax
-    >>> rng = np.random.default_rng(0)
-    >>> x = rng.normal(size=(300, 2))
-    >>> data = from_arrays(x, (x[:, 0] > x[:, 1]).astype(int))
-    >>> result = fit(Network([Dense(2), Softmax()], 2), data, Adam(0.1), batch_size=10, epochs=20)
-    >>> result.history["validation_accuracy"][-1] > 0.9
-    True
-    """
-    run = Training(
-        network,
-        data,
-        optimizer or Adam(),
-        loss,
-        batch_size=batch_size,
-        epochs=epochs,
-        max_steps=max_steps,
-        shuffle=shuffle,
-        validate=validate,
-        seed=seed,
-        frozen=frozen,
-        class_weights=class_weights,
-        workers=workers,
-        threads=threads,
-    )
-    return follow(run, listeners)
-
-
-def follow(run: Training, listeners: Iterable[Listener]) -> Result:
-    """Drive a `Training` to its end, telling the listeners; what `fit` does with the run it makes."""
-    listeners = list(listeners)
-    with ExitStack() as stack:
-        for listener in listeners:
-            stack.callback(listener.close)
-        for event in stack.enter_context(closing(run.events())):
-            for listener in listeners:
-                listener.notify(event, run)
-    return run.result()

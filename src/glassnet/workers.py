@@ -24,12 +24,13 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from glassnet.blas import threads_at_most
 from glassnet.checks import check_count
 from glassnet.errors import ConfigError, WorkerDiedError
 
@@ -354,8 +355,6 @@ class Team(SharedMemory):
     ) -> None:
         import multiprocessing
 
-        from threadpoolctl import threadpool_limits
-
         check_count("workers", size, least=1)
         self._method = method = _start_method() if _method is None else _method
         counting = _shows_writes_in_order() if _counting is None else _counting
@@ -367,7 +366,8 @@ class Team(SharedMemory):
         not_theirs = [self._lifeline] if method == "fork" else []
         self._processes: list[BaseProcess] = []
         self._closed = False
-        self._limits = threadpool_limits(1, user_api="blas")
+        self._limits = ExitStack()
+        self._limits.enter_context(threads_at_most(1))
         try:
             with _interrupts_held(method):
                 for rank in range(1, size):
@@ -444,7 +444,7 @@ class Team(SharedMemory):
                 process.close()
             for pipe in self._pipes:
                 pipe.close()
-            self._limits.restore_original_limits()
+            self._limits.close()
             self._shared, self._notes = {}, self._notes[:0].copy()
             self._counts.release()
             self._numbers.release()
@@ -463,8 +463,6 @@ def _serve(
     argument: Any,
 ) -> None:
     """Do another worker's work, in its process."""
-    from threadpoolctl import threadpool_limits
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; worker 0 decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
@@ -474,7 +472,7 @@ def _serve(
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     worker = SharedMemory(*place)
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with threads_at_most(1):
             work(worker, argument)
     except _EndOfWork:
         pass

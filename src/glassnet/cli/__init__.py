@@ -23,10 +23,14 @@ COMMANDS = {
     "train": "train",
     "lr-find": "lr_find",
     "evaluate": "evaluate",
+    "replay": "replay",
     "predict": "predict",
+    "explain": "explain",
+    "playground": "playground",
     "plot": "plot",
     "study": "study",
     "data": "data",
+    "doctor": "doctor",
     "completion": "completion",
 }
 """Each command and the module in this package that holds it."""
@@ -84,13 +88,17 @@ def cli(ctx: click.Context) -> None:
       glassnet evaluate                   the newest run, on the test images
       glassnet study list                 experiments: optimizers, activations, batch sizes
       glassnet data info                  what the data look like
+      glassnet explain                    one training step, number by number
+      glassnet playground                 watch it learn, in a browser
+      glassnet doctor                     what would make training faster here
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 the job failed, 2 wrong usage, 130 interrupted.
+    """Run the command line and exit: 0 done, 1 the job failed, 2 wrong usage, 130 interrupted,
+    143 terminated.
 
     An error is one sentence on the standard error; ``--debug`` shows the traceback, too.
     """

@@ -40,12 +40,13 @@ def command(path: Path | None, data: str | None, split: str, validation: int | N
       glassnet evaluate --model runs/latest/model.safetensors --data folder-of-idx-files
       glassnet evaluate --split validation --json
     """
-    from glassnet.checkpoint import load_model
-    from glassnet.cli.output import echo
+    from glassnet.cli.downloads import download
+    from glassnet.cli.output import Voice, echo
     from glassnet.cli.runs import as_json_text, config_beside, latest_model
     from glassnet.config import absolute_source, same_source
     from glassnet.data import load
     from glassnet.errors import ConfigError
+    from glassnet.model_files import load_model
 
     path = latest_model() if path is None else path
     model = load_model(path)
@@ -55,6 +56,7 @@ def command(path: Path | None, data: str | None, split: str, validation: int | N
         data = config.data if data is None else data
         if validation is None and same_source(data, config.data):
             validation = config.validation
+    download(data, Voice(quiet=as_json))
     loaded = load(absolute_source(data), validation=validation, classes=classes)
     samples = getattr(loaded, split)
     if not len(samples):

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from glassnet.cli import options
+from glassnet.cli.downloads import download
 from glassnet.cli.output import Voice, echo
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def command(
 def _search(config: RunConfig, lowest: float, highest: float, steps: int | None, voice: Voice) -> RangeTest:
     from glassnet.range_test import find_learning_rate
 
+    download(config.data, voice)
     data = config.load_data()
     network = config.make_network(data)
     plain = config.changed(schedule="constant", warmup=None, reduce_on_plateau=None)  # the test brings its own

@@ -65,13 +65,15 @@ class Command(click.Command):
 
 
 class Source(click.ParamType[str]):
-    """Where data come from: completes "mnist" and names of files."""
+    """Where data come from: completes the names of data sets and of files."""
 
     name = "source"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return what may come next."""
-        known = [CompletionItem("mnist")] if "mnist".startswith(incomplete) else []
+        from glassnet.data.catalogue import NAMES
+
+        known = [CompletionItem(name) for name in NAMES if name.startswith(incomplete)]
         return [*known, CompletionItem(incomplete, type="file")]
 
 
@@ -206,7 +208,12 @@ config_file = _file(
 )
 
 source = together(
-    _data("--data", type=Source(), default="mnist", help='"mnist", a folder of IDX files, or "train.csv,test.csv".'),
+    _data(
+        "--data",
+        type=Source(),
+        default="mnist",
+        help="A name that 'glassnet data list' shows, a folder of IDX files, or train.csv,test.csv.",
+    ),
     _data("--classes", type=click.IntRange(2), default=10, help="How many classes data other than MNIST have."),
     _data(
         "--validation",
@@ -354,6 +361,30 @@ learning_rate = together(
 )
 
 
+doctor = _training(
+    "--doctor/--no-doctor",
+    default=True,
+    help="Look whether the training is healthy, and say what is wrong and what helps.",
+)
+
+checkpoints = together(
+    _results(
+        "--checkpoint-every",
+        metavar="1e|500steps|30s",
+        help="Write all that is needed to go on after an interruption, every so many epochs, steps or seconds.",
+    ),
+    _results(
+        "--keep-checkpoints", type=click.IntRange(1), default=3, help="How many of the last ones, besides the best."
+    ),
+    _results(
+        "--resume",
+        type=click.Path(path_type=Path),
+        metavar="RUN",
+        help="Go on with the run of this folder where its newest checkpoint is, to the same bits.",
+    ),
+)
+
+
 def results(where: str) -> Decorator:
     """Return the options on where results go and what is said; `where` is the default folder."""
     return together(
@@ -370,6 +401,7 @@ def model_file(where: str) -> Decorator:
     return click.option("--model", "path", type=click.Path(path_type=Path), help=f"Model file.  [default: {where}]")
 
 
+force = click.option("--force", is_flag=True, help="Replace the file if it is there already.")
 as_json = _results("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 debug = _results("--debug", is_flag=True, help="Show the traceback of an error.")
 
@@ -379,7 +411,10 @@ def run_config(ctx: click.Context, file: Path | None, values: dict[str, Any]) ->
     from glassnet.cli.runs import follow_latest
     from glassnet.config import RunConfig
 
-    given = {
-        name: value for name, value in values.items() if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
+    given = {name: value for name, value in values.items() if was_given(ctx, name)}
     return (RunConfig() if file is None else RunConfig.from_toml(follow_latest(file))).changed(**given)
+
+
+def was_given(ctx: click.Context, name: str) -> bool:
+    """Return whether an option stands on the line."""
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE

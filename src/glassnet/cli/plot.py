@@ -25,6 +25,9 @@ _OF_THE_OPTIMIZER = (
 )  # fmt: skip
 _MOST_SETTINGS = 3  # that a name in the legend tells
 
+MOST_RESULT = 2**20
+"""Bytes of a result.json that are read; one that is longer is then no JSON any more."""
+
 
 @click.command("plot", context_settings={"show_default": True})
 @click.argument("runs", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
@@ -34,7 +37,7 @@ _MOST_SETTINGS = 3  # that a name in the legend tells
     help="The picture; its ending says the format: png, svg or pdf.  "
     "[default: comparison.png, of a single run learning-curve.png]",
 )
-@click.option("--force", is_flag=True, help="Replace the picture if it is there already.")
+@options.force
 @click.option(
     "--quantity",
     "quantities",
@@ -182,11 +185,12 @@ def _setting(key: str, value: Any) -> str:
 def config_of(folder: Path) -> dict[str, Any]:
     """Return the settings in the run.toml of a run, or in its result.json; nothing where neither can be read."""
     from glassnet.config import RUN_FILE, RunConfig
+    from glassnet.files import read_up_to
 
     try:
         if (folder / RUN_FILE).is_file():
             return RunConfig.from_toml(folder / RUN_FILE).to_dict()
-        config = json.loads((folder / "result.json").read_text(encoding="utf-8"))["config"]
+        config = json.loads(read_up_to(folder / "result.json", MOST_RESULT))["config"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError, GlassnetError):
         return {}
     return config if isinstance(config, dict) else {}

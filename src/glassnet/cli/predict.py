@@ -85,9 +85,9 @@ def command(images: tuple[str, ...], path: Path | None, as_json: bool, show: boo
 
 def _model(path: Path | None) -> tuple[Model, str]:
     """Return the model to read with, one that reads pictures of 28 x 28, and what to call it."""
-    from glassnet.checkpoint import load_model
     from glassnet.cli.runs import default_model
     from glassnet.errors import ConfigError
+    from glassnet.model_files import load_model
 
     if path is None:
         path, which = default_model()

@@ -7,8 +7,9 @@ import math
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from glassnet import __version__
 from glassnet.cli import STARTED
 from glassnet.cli.output import echo
-from glassnet.errors import MissingFileError, OutputExistsError
-from glassnet.files import whole_file, write_text
+from glassnet.errors import ConfigError, MissingFileError, OutputExistsError
+from glassnet.files import LOCK_FILE, read_up_to, whole_file, write_text
 
 if TYPE_CHECKING:
     from glassnet.config import RunConfig
@@ -26,6 +27,8 @@ RUNS = Path("runs")
 LATEST = RUNS / "latest"
 MODEL = "model.safetensors"
 RUN_FILE = "run.toml"
+CHECKPOINTS = "checkpoints"
+MOST_NAME = 4096  # bytes of the text in runs/latest
 SHIPPED = Path(__file__).parent.parent / "data" / "pretrained" / "digits.safetensors"
 
 
@@ -61,7 +64,7 @@ def check_free(out: Path, force: bool, names: Iterable[str] = ()) -> None:
     """
     if out.exists() and not out.is_dir():
         raise OutputExistsError(f"{out} is a file: name a folder with --out.")
-    if out.is_dir() and any(out.iterdir()) and not force:
+    if out.is_dir() and any(path.name != LOCK_FILE for path in out.iterdir()) and not force:
         raise OutputExistsError(
             f"{out} is there already and not empty: name another folder, or add --force to replace its results."
         )
@@ -89,6 +92,59 @@ def make_folder(out: Path | None, force: bool, kind: str = "") -> Path:
     raise OutputExistsError(f"{RUNS} has 999 runs of this second already: name a folder with --out.")
 
 
+def remove_checkpoints(folder: Path) -> None:
+    """Remove those of a run that is replaced."""
+    from glassnet.checkpoints import steps_of
+
+    if (folder / CHECKPOINTS).is_dir():
+        for path in steps_of(folder / CHECKPOINTS).values():
+            path.unlink()
+        (folder / CHECKPOINTS / RUN_FILE).unlink(missing_ok=True)
+
+
+def write_settings(folder: Path, text: str) -> None:
+    """Put the settings of a run beside its checkpoints: results that it replaces keep their own until its end."""
+    (folder / CHECKPOINTS).mkdir(exist_ok=True)
+    write_text(folder / CHECKPOINTS / RUN_FILE, text)
+
+
+def settings_file(folder: Path) -> Path:
+    """Return the run.toml of the run whose checkpoints are there, or of the results where there are none."""
+    beside = folder / CHECKPOINTS / RUN_FILE
+    return beside if beside.is_file() else folder / RUN_FILE
+
+
+def newest_checkpoint(folder: Path, up_to: float = math.inf) -> dict[str, Any] | None:
+    """Return the newest whole checkpoint of a run, up to a step; None, which is said, if there is none."""
+    from glassnet.checkpoints import last_checkpoint
+
+    try:
+        return last_checkpoint(folder / CHECKPOINTS, up_to, partial(echo, err=True))
+    except MissingFileError as error:
+        echo(f"{str(error).rstrip('.')}: it begins anew.", err=True)
+        return None
+
+
+def check_same(folder: Path, there: RunConfig, given: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run in another way than it began, if any setting that is given differs.
+
+    Raises
+    ------
+    ConfigError
+        Naming what differs.
+    """
+    old, new = there.to_dict(), there.changed(**given).to_dict()
+    differences = [
+        f"{name} was {old[name]!r:.80} and is {new[name]!r:.80}"
+        for name in old
+        if name in given and old[name] != new[name]
+    ]
+    if differences:
+        raise ConfigError(
+            f"{folder} is another run: {'; '.join(differences)}; leave that out to go on, or begin a run of its own."
+        )
+
+
 def point_latest(folder: Path) -> None:
     """Let ``runs/latest`` name `folder`: by a link, or by a text file where links do not work.
 
@@ -114,8 +170,21 @@ def _relative(folder: Path, start: Path) -> str:
 
 
 def follow_latest(path: Path) -> Path:
-    """Return the folder that ``runs/latest`` names where it is a text file; any other path as it is."""
-    return RUNS / path.read_text(encoding="utf-8").strip() if path == LATEST and path.is_file() else path
+    """Return the folder that ``runs/latest`` names where it is a text file; any other path as it is.
+
+    Raises
+    ------
+    MissingFileError
+        If the text is no name of a folder that is there.
+    """
+    if path != LATEST or not path.is_file():
+        return path
+    name = read_up_to(path, MOST_NAME + 1).decode("utf-8", errors="replace").strip()
+    elsewhere = name.startswith(("//", "\\\\"))  # another machine, on Windows
+    folder = RUNS / name
+    if not name or not name.isprintable() or len(name) > MOST_NAME or elsewhere or not folder.is_dir():
+        raise MissingFileError(f"{LATEST} names no folder that is there: remove it, and name the run.")
+    return folder
 
 
 def latest_model() -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glassnet.cli import options
+from glassnet.cli.downloads import download
 from glassnet.cli.output import Voice, echo
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from glassnet.config import RunConfig
     from glassnet.data import DataSet
+    from glassnet.findings import Finding
     from glassnet.model import Evaluation
     from glassnet.plots import Drawers
     from glassnet.training import Listener, Result, Training
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 @options.learner
 @options.learning_rate
 @options.length
+@options.doctor
+@options.checkpoints
 @options.results("a fresh one under runs/")
 @click.pass_context
 def command(
@@ -36,6 +42,10 @@ def command(
     file: Path | None,
     out: Path | None,
     force: bool,
+    doctor: bool,
+    checkpoint_every: str | None,
+    keep_checkpoints: int,
+    resume: Path | None,
     quiet: bool,
     verbose: bool,
     debug: bool,
@@ -55,39 +65,111 @@ def command(
       glassnet train --batch-size full --epochs 300 --optimizer rmsprop
       glassnet train --optimizer adamw --weight-decay 0.05 --label-smoothing 0.1 --schedule cosine
       glassnet train --config runs/latest --seed 1
+      glassnet train --epochs 100 --checkpoint-every 1e --out long
+      glassnet train --resume long
       glassnet train --data train.csv,test.csv --out my-run
       glassnet train --data folder-of-idx-files --classes 26
     """
-    return run(options.run_config(ctx, file, values), out, force, Voice(quiet, verbose))
+    voice = Voice(quiet, verbose)
+    if resume is None:
+        config = options.run_config(ctx, file, values)
+        return _begin(config, out, force, doctor, checkpoint_every, keep_checkpoints, voice)
+    if file is not None or out is not None or force:
+        raise click.UsageError("--resume brings settings and folder: leave --config, --out and --force out.", ctx)
+    given = {name: value for name, value in values.items() if options.was_given(ctx, name)}
+    keep = keep_checkpoints if options.was_given(ctx, "keep_checkpoints") else None
+    return _resume(resume, given, doctor, checkpoint_every, keep, voice)
 
 
-def run(config: RunConfig, out: Path | None, force: bool, voice: Voice) -> int:
+def _begin(
+    config: RunConfig, out: Path | None, force: bool, doctor: bool, every: str | None, keep: int, voice: Voice
+) -> int:
     """Train as `config` says, write the results, and return the exit status."""
     from glassnet import plots
+    from glassnet.checkpoints import read_every
     from glassnet.cli import runs
+    from glassnet.files import only_writer
 
+    if every is not None:
+        read_every(every)
     if out is not None:
         names = runs.MODEL, runs.RUN_FILE, "history.csv", "result.json", *plots.FIGURES.values()
         runs.check_free(out, force, names)
+    download(config.data, voice)
     data = config.load_data()
     with plots.Drawers() as drawers:  # they load matplotlib meanwhile
-        return _train(config, data, out, force, voice, drawers)
+        training, resolved = config.make_training(data), config.resolved(data)
+        settings = runs.config_text(resolved)
+        folder = runs.make_folder(out, force)
+        with only_writer(folder):
+            runs.remove_checkpoints(folder)
+            run = Run(resolved, settings, data, training, folder, doctor, every, keep, None)
+            return _train(run, voice, drawers)
 
 
-def _train(config: RunConfig, data: DataSet, out: Path | None, force: bool, voice: Voice, drawers: Drawers) -> int:
+def _resume(
+    folder: Path, given: dict[str, Any], doctor: bool, every: str | None, keep: int | None, voice: Voice
+) -> int:
+    """Go on with a run, write the results, and return the exit status."""
+    from glassnet import plots
     from glassnet.cli import runs
+    from glassnet.config import RunConfig
+    from glassnet.files import only_writer
+
+    folder = runs.follow_latest(folder)
+    config = RunConfig.from_toml(runs.settings_file(folder))
+    runs.check_same(folder, config, given)
+    download(config.data, voice)
+    data = config.load_data()
+    with plots.Drawers() as drawers, only_writer(folder):
+        saved = runs.newest_checkpoint(folder)
+        written = {} if saved is None else saved["written"]
+        every, keep = every or written.get("every", "1e"), keep or written.get("keep", 3)
+        training, settings = config.make_training(data), runs.config_text(config)
+        return _train(Run(config, settings, data, training, folder, doctor, every, keep, saved), voice, drawers)
+
+
+@dataclass
+class Run:
+    """What is trained, and where its results go."""
+
+    config: RunConfig
+    settings: str
+    data: DataSet
+    training: Training
+    folder: Path
+    doctor: bool
+    every: str | None
+    keep: int
+    saved: Mapping[str, Any] | None
+
+
+def _train(run: Run, voice: Voice, drawers: Drawers) -> int:
+    from glassnet.checkpoints import Checkpoints
+    from glassnet.cli import runs
+    from glassnet.doctor import Doctor
     from glassnet.errors import DivergedError, WorkerDiedError
     from glassnet.files import write_text
     from glassnet.listeners import CSVHistory, Progress, StopOnInterrupt, hold_interrupts
 
-    training = config.make_training(data)
-    resolved = config.resolved(data)
-    settings = runs.config_text(resolved)
-    folder = runs.make_folder(out, force)
+    config, data, training, folder = run.config, run.data, run.training, run.folder
     if not (folder / runs.MODEL).exists():  # results that are to be replaced keep their settings until then
-        write_text(folder / runs.RUN_FILE, settings)
-    _announce(resolved, data, training, folder, voice)
-    listeners: list[Listener] = [CSVHistory(folder / "history.csv"), StopOnInterrupt()]
+        write_text(folder / runs.RUN_FILE, run.settings)
+    _announce(config, data, training, folder, voice)
+    doctor = Doctor()
+    listeners: list[Listener] = [
+        CSVHistory(folder / "history.csv"),
+        StopOnInterrupt(),
+        *([doctor] if run.doctor else []),
+    ]
+    again = ""
+    if run.every is not None:
+        runs.write_settings(folder, run.settings)
+        listeners.append(Checkpoints(folder / runs.CHECKPOINTS, run.every, run.keep, partial(echo, err=True)))
+        again = f"'glassnet train --resume {folder}' goes on"
+        voice.say(f"a checkpoint every {run.every}: after an interruption, {again}")
+    if run.saved is not None:
+        voice.say(f"it goes on after step {run.saved['state']['place'][2]:,}")
     if voice.shows_progress:
         listeners.append(Progress())
     if voice.verbose:
@@ -95,16 +177,23 @@ def _train(config: RunConfig, data: DataSet, out: Path | None, force: bool, voic
     failure: Exception | None = None
     with hold_interrupts() as interrupts:
         try:
-            config.follow(training, listeners)
+            config.follow(training, listeners, run.saved)
         except (DivergedError, WorkerDiedError, OSError) as error:  # what was learnt is saved before the error is said
             failure = error
         result = training.result()
-        write_text(folder / runs.RUN_FILE, settings)
-        _write(resolved, data, result, folder, voice, drawers)
+        write_text(folder / runs.RUN_FILE, run.settings)
+        if result.stopped in ("interrupted", "terminated"):
+            ending = f"; {again}." if again else "."
+            echo(f"{result.stopped} after {result.steps:,} steps; what was learnt so far is saved{ending}", err=True)
+        for finding in doctor.findings:
+            voice.say(f"doctor, {finding}")
+        _write(config, data, result, doctor.findings, folder, voice, drawers)
         if not isinstance(failure, DivergedError):  # whoever reads with the newest run wants one that came out well
             runs.point_latest(folder)
     if failure is not None:
         raise failure
+    if result.stopped == "terminated":
+        return 143
     return 130 if interrupts or result.stopped == "interrupted" else 0
 
 
@@ -143,16 +232,22 @@ def _network_line(config: RunConfig, data: DataSet) -> str:
     return f"{widths} on {data.name}, {config.activation}, {config.loss}, {config.optimizer}"
 
 
-def _write(config: RunConfig, data: DataSet, result: Result, folder: Path, voice: Voice, drawers: Drawers) -> None:
+def _write(
+    config: RunConfig,
+    data: DataSet,
+    result: Result,
+    findings: Sequence[Finding],
+    folder: Path,
+    voice: Voice,
+    drawers: Drawers,
+) -> None:
     """Evaluate the test samples, write all files of a run, and say what came out."""
     import numpy as np
 
-    from glassnet.checkpoint import save_model
     from glassnet.cli import runs
+    from glassnet.model_files import save_model
 
     save_model(result.model, folder / runs.MODEL)
-    if result.stopped == "interrupted":
-        echo(f"interrupted after {result.steps:,} steps; what was learnt so far is saved.", err=True)
     begin = time.perf_counter()
     network = result.model.network
     outputs = np.empty((len(data.test), *network.output_shape), network.dtype)
@@ -187,6 +282,7 @@ def _write(config: RunConfig, data: DataSet, result: Result, folder: Path, voice
             "images_per_second": rate,
             "epochs": int(result.epochs) if result.epochs.is_integer() else result.epochs,
             "stopped": result.stopped,
+            "findings": [asdict(finding) for finding in findings],
             "seed": config.seed,
             "parameters": result.model.network.layout.size,
             "config": config.to_dict(),

@@ -14,7 +14,10 @@ from glassnet.data.files import PathLike, Stream, foreign_content, memory_limit,
 from glassnet.errors import DataError
 
 CHUNK = 2**20  # bytes of text parsed at once
-LONGEST_LINE = 2**24  # bytes
+LONGEST_LINE = 2**22  # bytes
+MOST_UNPACKED = 2**23  # bytes of text in any gzip file: numbers take longer to read than to unpack
+MOST_COLUMNS = 2**18  # a colour picture of 224 x 224 pixels has 150,528
+MOST_EMPTY_LINES = 1000  # at the end
 EXACT = 2**53  # whole numbers up to here are exact in float64
 
 
@@ -49,6 +52,7 @@ def read_csv(path: PathLike, *, max_bytes: int | None = None) -> tuple[NDArray[n
     not a number, and those of the other cells that are numbers are different whole numbers, as the names of
     columns are. Lines end in LF or CRLF; a byte order mark and empty lines at the end are allowed. The text
     is parsed in chunks by `numpy.loadtxt`, so that the memory taken is the result's and some dozen megabytes.
+    No more than 8 MiB, or `files.MOST_RATIO` times the size of the file, are unpacked.
 
     Parameters
     ----------
@@ -128,7 +132,7 @@ def read_table(path: PathLike, *, max_bytes: int | None = None) -> Table:
     labels: list[NDArray[np.int64]] = []
     parts: deque[NDArray[Any]] = deque()
     first_row, columns, rows, itemsize = 1, 0, 0, 1
-    with open_content(path) as stream:
+    with open_content(path, MOST_UNPACKED) as stream:
         for row, lines in _lines(stream, path):
             if not columns:
                 columns = _count_columns(lines[0], path)
@@ -144,11 +148,11 @@ def read_table(path: PathLike, *, max_bytes: int | None = None) -> Table:
             if rows * (labels[-1].itemsize + (columns - 1) * itemsize) > limit:
                 raise DataError(
                     f"{path} needs more memory than the limit of {limit} bytes by row "
-                    f"{row + len(lines) - 1}; split the file, or give a larger max_bytes"
+                    f"{row + len(lines) - 1}; split the file, or give a larger max_bytes."
                 )
     if not rows:
         what = "holds a header line and no data" if columns else "is empty"
-        raise DataError(f"{path} {what}; get the file again")
+        raise DataError(f"{path} {what}; get the file again.")
     values = np.empty((rows, columns - 1), np.uint8 if itemsize == 1 else np.float32)
     filled = 0
     while parts:
@@ -163,7 +167,7 @@ def _lines(stream: Stream, path: Path) -> Iterator[tuple[int, list[str]]]:
     rest = stream.read(CHUNK)
     kind = "an IDX file; read it with read_idx" if rest.startswith(b"\0\0") else foreign_content(rest[:256])
     if kind is not None:
-        raise DataError(f"{path} is not a CSV file: its content begins like {kind}")
+        raise DataError(f"{path} is not a CSV file: its content begins like {kind}.")
     rest = rest.removeprefix(b"\xef\xbb\xbf")
     row, empty_row, ended = 1, 0, False
     while not ended:
@@ -172,7 +176,7 @@ def _lines(stream: Stream, path: Path) -> Iterator[tuple[int, list[str]]]:
         rest += block
         cut = len(rest) if ended else rest.rfind(b"\n") + 1
         if len(rest) - cut > LONGEST_LINE:
-            raise DataError(f"{path} has a line of more than {LONGEST_LINE} bytes; check that it is a CSV file")
+            raise DataError(f"{path} has a line of more than {LONGEST_LINE} bytes; check that it is a CSV file.")
         lines = rest[:cut].decode("latin-1").split("\n")
         rest = rest[cut:]
         if not lines[-1]:  # what follows the last line feed
@@ -182,7 +186,9 @@ def _lines(stream: Stream, path: Path) -> Iterator[tuple[int, list[str]]]:
             if not line:
                 empty_row = empty_row or number
             elif empty_row:
-                raise DataError(f"{path} has an empty line at row {empty_row}; remove it")
+                raise DataError(f"{path} has an empty line at row {empty_row}; remove it.")
+            if empty_row and number - empty_row >= MOST_EMPTY_LINES:
+                raise DataError(f"{path} has {MOST_EMPTY_LINES} empty lines from row {empty_row} on; remove them.")
         row += len(lines)
         if filled := [line for line in lines if line]:
             yield row - len(lines), filled
@@ -192,26 +198,42 @@ def _count_columns(line: str, path: Path) -> int:
     columns = line.count(",") + 1
     if columns < 2:
         raise DataError(
-            f"{path} has no comma in its first line, {line[:40]!r}; write a label and its values, separated by commas"
+            f"{path} has no comma in its first line, {line[:40]!r}; write a label and its values, separated by commas."
         )
+    if columns > MOST_COLUMNS:
+        raise DataError(f"{path} has {columns} columns, and at most {MOST_COLUMNS} are read; check that it is right.")
     return columns
 
 
 def _is_header(cells: list[str]) -> bool:
-    if not cells[0].strip() or _parses(cells[0], 1):
+    if not cells[0].strip() or _is_number(cells[0]):
         return False
-    numbers = [cell.strip() for cell in cells[1:] if _parses(cell, 1)]
+    numbers = [cell.strip() for cell in cells[1:] if _is_number(cell)]
     return len(set(numbers)) == len(numbers) and all(number.isdecimal() for number in numbers)
 
 
-def _parses(text: str, columns: int) -> bool:
+def _is_number(cell: str) -> bool:
+    """Return whether NumPy reads a cell as a float: Python's takes 1_0, ends of lines and any script's digits."""
+    number = cell.strip()
+    if "_" in cell or "\r" in cell or not number.isascii():
+        return False
     try:
-        return bool(text.strip()) and _loadtxt([text], np.float64).shape == (1, columns)
+        float(number)
+    except ValueError:
+        return False
+    return True
+
+
+def _parses(lines: list[str], columns: int) -> bool:
+    try:
+        return _loadtxt(lines, np.float64).shape == (len(lines), columns)
     except ValueError:
         return False
 
 
 def _loadtxt(lines: list[str], dtype: type[np.int64 | np.float64]) -> NDArray[Any]:
+    if not any(map(str.strip, lines)):
+        raise ValueError("nothing but blanks")  # NumPy warns and goes on
     return np.loadtxt(lines, dtype, comments=None, delimiter=",", ndmin=2)
 
 
@@ -225,15 +247,20 @@ def _parse(lines: list[str], row: int, columns: int, path: Path) -> NDArray[Any]
             break
         if dtype is np.float64 or (table.min() >= -EXACT and table.max() <= EXACT):
             return table
-    row, line = next(pair for pair in enumerate(lines, row) if not _parses(pair[1], columns))
-    cells = line.split(",")
+    while len(lines) > 1:  # halve them until the first bad line is left
+        half = len(lines) // 2
+        if _parses(lines[:half], columns):
+            row, lines = row + half, lines[half:]
+        else:
+            lines = lines[:half]
+    cells = lines[0].split(",")
     if len(cells) != columns:
         raise DataError(
-            f"{path} has {len(cells)} columns in row {row}, and {columns} in row 1; give every row the same number"
+            f"{path} has {len(cells)} columns in row {row}, and {columns} in row 1; give every row the same number."
         )
-    column, cell = next(pair for pair in enumerate(cells, 1) if not _parses(pair[1], 1))
+    column, cell = next((pair for pair in enumerate(cells, 1) if not _is_number(pair[1])), (columns, cells[-1]))
     what = f"{cell[:40]!r}, which is not a number," if cell.strip() else "an empty cell"
-    raise DataError(f"{path} has {what} in row {row}, column {column}; write a number there")
+    raise DataError(f"{path} has {what} in row {row}, column {column}; write a number there.")
 
 
 def _labels(column: NDArray[Any], row: int, path: Path) -> NDArray[np.int64]:
@@ -241,7 +268,7 @@ def _labels(column: NDArray[Any], row: int, path: Path) -> NDArray[np.int64]:
     if not whole.all():
         index = int(np.argmin(whole))
         raise DataError(
-            f"{path} has the label {column[index]} in row {row + index}, column 1; write labels as whole numbers"
+            f"{path} has the label {column[index]} in row {row + index}, column 1; write labels as whole numbers."
         )
     return column.astype(np.int64)
 
@@ -256,6 +283,6 @@ def _values(table: NDArray[Any], row: int, path: Path) -> NDArray[Any]:
         index, column = np.unravel_index(int(np.argmin(finite)), finite.shape)
         raise DataError(
             f"{path} has the value {table[index, column]} in row {row + index}, column {column + 2}; "
-            "write finite numbers within the range of float32"
+            "write finite numbers within the range of float32."
         )
     return values

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from glassnet.data.files import one_sentence
 from glassnet.data.idx import idx_sha256
 from glassnet.errors import DataError, MissingFileError
+from glassnet.files import read_up_to
 
 ROLES = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 SUMS = "SHA256SUMS"
+
+MOST_ENTRIES = 100_000
+"""Files that are looked through in a folder."""
+
+MOST_SUMS = 2**20
+"""Bytes of a list of sums."""
 
 _NAME = re.compile(
     r"(?P<prefix>(?:.*[-_.])?)(?P<split>train|t10k|test)[-_.]?(?P<kind>image|label)s?"
@@ -29,7 +38,8 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
     ``_`` and ``.`` or nothing between the words, upper or lower case, with or without ``s``, ``-idx3`` and
     ``-ubyte``, a prefix such as ``emnist-digits-``, a count such as `` (1)`` that browsers add, ``.bin``,
     ``.idx`` or ``.dat``, with or without ``.gz``, and a folder of such a name around a file of such a name.
-    Of several copies the file that is not compressed and lies directly in the folder is taken.
+    Of several copies the file that is not compressed and lies directly in the folder is taken. A link is
+    followed only to what lies in the folder, too.
 
     Parameters
     ----------
@@ -46,7 +56,8 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
     MissingFileError
         When the folder or one of the four is missing, with the names that were looked for.
     DataError
-        When files of several data sets lie there, naming them, or the folder cannot be listed.
+        When files of several data sets lie there, naming them, one is a link that leads out of the folder, or the
+        folder cannot be listed or holds too many files.
 
     Examples
     --------
@@ -69,32 +80,52 @@ def find_idx_files(folder: Path) -> dict[str, Path]:
     for files in found.values():
         clashing += [paths[0] for paths in files.values()] if len(files) > 1 else []
     if clashing:
-        names = ", ".join(path.relative_to(folder).as_posix() for path in clashing)
-        raise DataError(f"{folder} holds files of several data sets ({names}); give each a folder of its own")
+        names = ", ".join(one_sentence(path.relative_to(folder).as_posix())[:80].rstrip(".") for path in clashing[:3])
+        raise DataError(f"{folder} holds files of several data sets ({names}); give each a folder of its own.")
     missing = [role for role in ROLES if not found[role]]
     if missing:
         looked_for = ", ".join(f"{role}-idx{3 if role.endswith('images') else 1}-ubyte" for role in missing)
         raise MissingFileError(
             f"{folder} has no {' and no '.join(missing)}: looked for {looked_for}, with or without .gz, also "
-            "with 'test' for 't10k' and other separators; put all four files there"
+            "with 'test' for 't10k' and other separators; put all four files there."
         )
-    return {role: min(next(iter(found[role].values())), key=_preference) for role in ROLES}
+    chosen = {role: min(next(iter(found[role].values())), key=_preference) for role in ROLES}
+    for path in chosen.values():
+        _check_inside(folder, path)
+    return chosen
+
+
+def _check_inside(folder: Path, path: Path) -> None:
+    """Refuse a file that is a link, or lies in one, which leads out of the folder."""
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a link to itself
+        inside = False
+    if not inside:
+        raise DataError(f"{path} is a link that leads out of its folder; copy there what it leads to.")
 
 
 def _files(folder: Path) -> list[Path]:
     """List the folder's files, and those of the same name within folders that are named like one."""
     files = []
     try:
-        for path in sorted(folder.iterdir()):
-            if path.is_dir() and _NAME.fullmatch(path.name):
-                files += [child for child in sorted(path.iterdir()) if _NAME.fullmatch(child.name)]
+        for path in _entries(folder):
+            if _NAME.fullmatch(path.name) and path.is_dir():
+                files += [child for child in _entries(path) if _NAME.fullmatch(child.name)]
             else:
                 files.append(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise MissingFileError(f"{folder} is no folder; give the folder with the IDX files") from None
+        raise MissingFileError(f"{folder} is no folder; give the folder with the IDX files.") from None
     except OSError as error:
-        raise DataError(f"{folder} cannot be listed ({error.strerror}); check its permissions") from None
+        raise DataError(f"{folder} cannot be listed ({error.strerror}); check its permissions.") from None
     return [path for path in files if not path.name.startswith(".")]  # macOS leaves ._name beside name
+
+
+def _entries(folder: Path) -> list[Path]:
+    found = list(islice(folder.iterdir(), MOST_ENTRIES + 1))
+    if len(found) > MOST_ENTRIES:
+        raise DataError(f"{folder} holds more than {MOST_ENTRIES} files; give the IDX files a folder of their own.")
+    return sorted(found)
 
 
 def _preference(path: Path) -> tuple[bool, int, str]:
@@ -117,7 +148,7 @@ def read_sums(folder: Path) -> dict[str, str]:
     Raises
     ------
     DataError
-        When the file cannot be read or a line is not such a line.
+        When the file is no text, is a link that leads out of the folder or too large, or a line is not such a line.
 
     Examples
     --------
@@ -129,16 +160,22 @@ def read_sums(folder: Path) -> dict[str, str]:
     """
     path, sums = folder / SUMS, {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        content = read_up_to(path, MOST_SUMS + 1)
+        lines = content.decode("utf-8").splitlines()
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read ({error}); make it with sha256sum") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}); make it with sha256sum.") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8, from byte {error.start} on; make it with sha256sum.") from None
+    _check_inside(folder, path)
+    if len(content) > MOST_SUMS:
+        raise DataError(f"{path} has more than {MOST_SUMS} bytes; list the four IDX files alone.")
     for row, line in enumerate(lines, 1):
         if line:
             match = _SUM_LINE.fullmatch(line)
             if match is None:
-                raise DataError(f"{path} is not a list of sums in row {row}; make it with sha256sum")
+                raise DataError(f"{path} is not a list of sums in row {row}; make it with sha256sum.")
             sums[match["name"]] = match["digest"].lower()
     return sums
 
@@ -167,7 +204,7 @@ def check_sum(folder: Path, path: Path, array: NDArray[Any], sums: dict[str, str
     >>> import numpy as np
     >>> check_sum(Path("a"), Path("a/b.gz"), np.zeros(3, np.uint8), {"b": "0" * 64})
     Traceback (most recent call last):
-    glassnet.errors.DataError: a/b.gz does not have the SHA-256 sum that SHA256SUMS lists; get the file again
+    glassnet.errors.DataError: a/b.gz does not have the SHA-256 sum that SHA256SUMS lists; get the file again.
     """
     import hashlib  # not needed where data come from the cache
 
@@ -181,4 +218,4 @@ def check_sum(folder: Path, path: Path, array: NDArray[Any], sums: dict[str, str
     except OSError:
         same = False
     if not same:
-        raise DataError(f"{path} does not have the SHA-256 sum that {SUMS} lists; get the file again")
+        raise DataError(f"{path} does not have the SHA-256 sum that {SUMS} lists; get the file again.")

@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.files import PathLike, Stream, foreign_content, memory_limit, open_content
+from glassnet.data.files import PathLike, Stream, Unpacked, foreign_content, memory_limit, open_content
 from glassnet.errors import ConfigError, DataError, MissingFileError
 from glassnet.files import whole_file
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_DIMENSIONS = 64  # NumPy's own limit; the format allows 255
+BEYOND = 2**80  # bytes that no memory holds, whatever a caller allows
 STEP = 2**20  # bytes asked of the stream at once: large enough for speed, small beside the data
 
 
@@ -55,8 +56,8 @@ def read_idx(path: PathLike, *, max_bytes: int | None = None) -> NDArray[Any]:
     """Read an IDX file, plain or gzip (told by its content, not by its name).
 
     Nothing is guessed or repaired: a file with one byte too few or too many is refused. The declared size is
-    checked before memory is taken, and no more is decompressed than was declared, so that a small hostile
-    file cannot fill the memory.
+    checked before memory is taken, no more is decompressed than was declared, and nothing that is more than 64 MiB
+    and `files.MOST_RATIO` times the size of the file, so that a small hostile file cannot fill the memory.
 
     Parameters
     ----------
@@ -99,20 +100,26 @@ def read_idx(path: PathLike, *, max_bytes: int | None = None) -> NDArray[Any]:
     with open_content(path) as stream:
         dtype, shape = _read_header(stream, path)
         start, length = header_size(len(shape)), dtype.itemsize * math.prod(shape)
-        declared = f"shape {shape} of {dtype.name}"
-        if not isinstance(stream, gzip.GzipFile):
+        declared = f"shape {_in_words(shape)} of {dtype.name}"
+        if length >= BEYOND:
+            raise DataError(
+                f"{path} declares {declared} in bytes 3 to {start - 1}, more than any memory holds; check the file."
+            )
+        if not isinstance(stream, Unpacked):
             _check_end(path, "file", os.fstat(stream.fileno()).st_size, start + length, declared)
         if length > limit:
             raise DataError(
                 f"{path} declares {declared} in bytes 3 to {start - 1}, {length} bytes of data and more than "
-                f"the limit of {limit}; check the file, or give a larger max_bytes"
+                f"the limit of {limit}; check the file, or give a larger max_bytes."
             )
+        if isinstance(stream, Unpacked) and start + length > stream.most:
+            raise stream.too_large()
         array = _allocate(path, shape, dtype.newbyteorder("="), declared)
         end = start + _fill(stream, array)
         if end == start + length and stream.read(1):  # at the end this read compares gzip's checksum
             raise DataError(
                 f"{path} goes on after its data: {declared} ends at byte {end} of the uncompressed content "
-                "and at least one byte follows; get the file again"
+                "and at least one byte follows; get the file again."
             )
         _check_end(path, "content", end, start + length, declared)
     if not dtype.isnative:
@@ -120,29 +127,36 @@ def read_idx(path: PathLike, *, max_bytes: int | None = None) -> NDArray[Any]:
     return array
 
 
+def _in_words(shape: tuple[int, ...]) -> str:
+    """Write a shape, a long one in short."""
+    sides = ", ".join(map(str, shape[:6]))
+    return str(shape) if len(shape) <= 6 else f"({sides}, ...) with {len(shape)} dimensions"
+
+
 def _read_header(stream: Stream, path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
     if not magic:
-        raise DataError(f"{path} is empty; get the file again")
+        raise DataError(f"{path} is empty; get the file again.")
     if magic[:2] != b"\0\0"[: len(magic)]:
         raise DataError(_wrong_magic(path, magic + stream.read(252)))
     if len(magic) < 4:
-        raise DataError(f"{path} ends at byte {len(magic)}, within the 4 bytes of its magic number; get the file again")
+        raise DataError(f"{path} ends at byte {len(magic)}, within its magic number of 4 bytes; get the file again.")
     code, ndim = magic[2:]
     if code not in DTYPES:
         known = ", ".join(f"0x{key:02X}" for key in DTYPES)
         raise DataError(
-            f"{path} has the unknown type code 0x{code:02X} at byte 2 (IDX knows {known}); check that it is an IDX file"
+            f"{path} has the unknown type code 0x{code:02X} at byte 2 (IDX knows {known}); "
+            "check that it is an IDX file."
         )
     if ndim > MAX_DIMENSIONS:
         raise DataError(
             f"{path} declares {ndim} dimensions at byte 3, and NumPy's arrays have at most {MAX_DIMENSIONS}; "
-            "check that it is an IDX file"
+            "check that it is an IDX file."
         )
     sizes = stream.read(4 * ndim)
     if len(sizes) < 4 * ndim:
         raise DataError(
-            f"{path} ends at byte {4 + len(sizes)}, within its header of {header_size(ndim)} bytes; get the file again"
+            f"{path} ends at byte {4 + len(sizes)}, within its header of {header_size(ndim)} bytes; get the file again."
         )
     return np.dtype(DTYPES[code]), struct.unpack(f">{ndim}I", sizes)
 
@@ -152,10 +166,10 @@ def _wrong_magic(path: Path, head: bytes) -> str:
     if kind is None and b"," in head and head.removeprefix(b"\xef\xbb\xbf").isascii():
         kind = "CSV; read it with read_csv"
     if kind is not None:
-        return f"{path} is not an IDX file: its content begins like {kind}"
+        return f"{path} is not an IDX file: its content begins like {kind}."
     return (
         f"{path} is not an IDX file: it begins with the bytes {head[:4].hex(' ')} instead of 00 00, a type "
-        "code and the number of dimensions; check that it is the right file"
+        "code and the number of dimensions; check that it is the right file."
     )
 
 
@@ -163,12 +177,12 @@ def _check_end(path: Path, what: str, end: int, expected: int, declared: str) ->
     if end < expected:
         raise DataError(
             f"{path} is cut off: {declared} needs {expected} bytes with the header, the {what} ends at byte "
-            f"{end}, and {expected - end} bytes are missing; get the file again"
+            f"{end}, and {expected - end} bytes are missing; get the file again."
         )
     if end > expected:
         raise DataError(
             f"{path} goes on after its data: {declared} ends at byte {expected}, and {end - expected} bytes "
-            "follow from there; get the file again"
+            "follow from there; get the file again."
         )
 
 
@@ -176,7 +190,7 @@ def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], declared
     try:
         return np.empty(shape, dtype)
     except (MemoryError, ValueError):  # ValueError: beyond addresses, even where another dimension is 0
-        raise DataError(f"{path} declares {declared}, more than this machine's memory; check the file") from None
+        raise DataError(f"{path} declares {declared}, more than this machine's memory; check the file.") from None
 
 
 def _fill(stream: Stream, array: NDArray[Any]) -> int:
@@ -214,10 +228,10 @@ def idx_header(array: NDArray[Any]) -> bytes:
     codes = [code for code, name in DTYPES.items() if array.dtype.newbyteorder(">") == np.dtype(name)]
     if not codes:
         known = ", ".join(np.dtype(name).name for name in DTYPES.values())
-        raise DataError(f"IDX cannot hold an array of {array.dtype}; convert it with astype to one of {known}")
+        raise DataError(f"IDX cannot hold an array of {array.dtype}; convert it with astype to one of {known}.")
     if max(array.shape, default=0) >= 2**32:
         raise DataError(
-            f"IDX cannot hold the shape {array.shape}; split the array, 4294967295 is the longest dimension"
+            f"IDX cannot hold the shape {array.shape}; split the array, 4294967295 is the longest dimension."
         )
     return struct.pack(f">HBB{array.ndim}I", 0, codes[0], array.ndim, *array.shape)
 
@@ -293,7 +307,7 @@ def write_idx(path: PathLike, array: NDArray[Any]) -> None:
     path, array = Path(path), np.asarray(array)
     header, data = idx_header(array), _big_endian(array)
     if not path.name:
-        raise ConfigError(f"{str(path)!r} is no path for a file; give the name of the file to write")
+        raise ConfigError(f"{str(path)!r} is no path for a file; give the name of the file to write.")
     try:
         with whole_file(path) as beside, beside.open("xb") as file:
             if path.suffix.lower() == ".gz":
@@ -304,9 +318,9 @@ def write_idx(path: PathLike, array: NDArray[Any]) -> None:
                 file.write(header)
                 file.write(data)
     except FileNotFoundError:
-        raise MissingFileError(f"{path} cannot be written: its folder does not exist; make it first") from None
+        raise MissingFileError(f"{path} cannot be written: its folder does not exist; make it first.") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be written ({error}); choose another place") from None
+        raise DataError(f"{path} cannot be written ({error}); choose another place.") from None
 
 
 def _big_endian(array: NDArray[Any]) -> memoryview:

@@ -15,6 +15,9 @@ from glassnet.errors import DataError
 WORKING_SIDE = 600
 """The longest side on which ink is told from ground; larger pictures are averaged down to it."""
 
+MOST_MARKS = 200
+"""The heaviest marks on a picture, the only ones that are looked at: a pattern of dots has thousands."""
+
 FAINTEST = 12.0
 """The smallest difference from the ground, of 255, that counts as drawn."""
 
@@ -244,7 +247,7 @@ class _Marks:
         whole = np.bincount(labels, strong.ravel(), count + 1) > 0
         whole[0] = False
         ids = np.flatnonzero(whole)
-        self._ids: list[int] = ids[np.argsort(-self._mass[ids])].tolist()
+        self._ids: list[int] = ids[np.argsort(-self._mass[ids])][:MOST_MARKS].tolist()
 
     def sheets(self) -> list[tuple[Box, Mask]]:
         """Return what may be a sheet of paper with a digit on it, another colour around: box and what lies inside."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import warnings
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from glassnet.data.files import PathLike
+from glassnet.data.files import PathLike, one_sentence
 from glassnet.data.ink import NOTHING, WORKING_SIDE, Floats, find_ink
 from glassnet.errors import DataError, MissingFileError
+from glassnet.files import read_up_to
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """What is read; others are refused, since some decoders start programs."""
@@ -22,12 +25,42 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SIDE, BOX = 28, 20
 """Sides of an MNIST picture and of the box that its digit fills, in pixels."""
 
-MOST_BYTES = 256 * 2**20
-"""The most that is read from a stream."""
+MOST_BYTES = 128 * 2**20
+"""The most that a picture may have."""
+
+MOST_PIXELS = 25_000_000
+"""The most that is decoded, in about a second: an A4 page at 500 dots per inch has 24 million."""
+
+MOST_JPEG_PIXELS = 64_000_000
+"""The most of a JPEG file, which is made smaller as it is decoded."""
+
+MOST_SCANS = 20
+"""Of a JPEG file: each goes over all pixels, and may take no more than some bytes; usual are 1 to 14."""
+
+MOST_PARTS = 2**16
+"""Chunks of a PNG file, or segments of a JPEG file: Pillow looks at one after the other."""
+
+MOST_VALUES = 2**16
+"""Numbers in one entry of a TIFF file, of which Pillow makes objects; mostly one for each row of pixels."""
+
+MOST_GIF_BYTES = 2**21
+"""The most of a GIF file: Pillow takes quadratic time for its comments."""
+
+MOST_SLOW_BYTES, MOST_SLOW_PIXELS, SLOW = 2**21, 2**20, ("bmp_rle", "ppm", "ppm_plain")
+"""The most of a file for which Pillow has a decoder written in Python, and the names of these."""
+
+MOST_COMMENTS = 100
+"""In a PPM file written as text, for each of which Pillow copies what follows."""
+
+MOST_EXIF = 2**16
+"""The most bytes of notes of a camera that are looked through for the rotation, as many as JPEG allows."""
 
 THINNEST, THICKENED = 1.6, 2.1
 """Strokes thinner than the first (pixels in the 28 x 28 picture) are thickened to the second. In MNIST 5 % are thinner
 than 1.65; the median is 2.36."""
+
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")  # of a JPEG segment with a length, or of the end
+_BYTES = (1, 2, 6, 7)  # kinds of TIFF entries that are kept as bytes
 
 _FINE = 4  # how many times finer than MNIST's pixels the grid is on which strokes are measured and thickened
 
@@ -79,7 +112,7 @@ def read_picture(source: PathLike | BinaryIO) -> NDArray[np.uint8]:
     try:
         return to_mnist_form(np.asarray(_decode(source, name)))
     except DataError as error:
-        raise error if str(error).startswith(name) else DataError(f"{name}: {error}") from None
+        raise error if str(error).startswith(name) else DataError(f"{name}: {str(error).rstrip('.')}.") from None
 
 
 def to_mnist_form(pixels: NDArray[Any]) -> NDArray[np.uint8]:
@@ -126,7 +159,7 @@ def to_mnist_form(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)  # (H, W, 3)
     if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or 0 in pixels.shape:
-        raise DataError(f"a picture of shape {pixels.shape} is neither (H, W), (H, W, 3) nor (H, W, 4)")
+        raise DataError(f"a picture of shape {pixels.shape} is neither (H, W), (H, W, 3) nor (H, W, 4).")
     if pixels.dtype != np.uint8:
         pixels = np.clip(np.rint(np.nan_to_num(pixels)), 0, 255).astype(np.uint8)
     image = Image.fromarray(pixels).reduce(math.ceil(max(pixels.shape) / (4 * WORKING_SIDE)))
@@ -136,11 +169,13 @@ def to_mnist_form(pixels: NDArray[Any]) -> NDArray[np.uint8]:
 def _decode(source: PathLike | BinaryIO, name: str) -> Image.Image:
     """Open, decode and turn upright; RGB or RGBA of 8 bits, no larger than needed."""
     try:
+        content = _content(source, name)
+        _check_parts(content, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            file = source if isinstance(source, str | os.PathLike) else _seekable(source, name)
-            with Image.open(file, formats=FORMATS) as image:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                _check_size(image, content, name)
                 image.draft("RGB", (2 * WORKING_SIDE, 2 * WORKING_SIDE))  # JPEG can decode at 1/2, 1/4 or 1/8
                 image.load()
                 upright = _upright(image)
@@ -152,26 +187,95 @@ def _decode(source: PathLike | BinaryIO, name: str) -> Image.Image:
     except IsADirectoryError:
         raise DataError(f"{name} is a folder; give the pictures in it, such as {name}/*.png") from None
     except PermissionError:
-        raise DataError(f"{name} may not be read; check its permissions") from None
+        raise DataError(f"{name} may not be read; check its permissions.") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         most = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-        raise DataError(f"{name} has more than {most} million pixels; make it smaller first") from None
+        raise DataError(f"{name} has more than {most} million pixels; make it smaller first.") from None
     except UnidentifiedImageError:
-        raise DataError(f"{name} is no picture that can be read; give a PNG, JPEG, WebP or BMP file") from None
+        raise DataError(f"{name} is no picture that can be read; give a PNG, JPEG, WebP or BMP file.") from None
     except MemoryError:
-        raise
+        raise DataError(f"{name} needs more memory than there is; make it smaller first.") from None
     except Exception as error:  # what a damaged file raises is up to its decoder
-        raise DataError(f"{name} is damaged or cut off ({error}); save or download it again") from error
+        why = one_sentence(str(error)).rstrip(".")
+        raise DataError(f"{name} is damaged or cut off ({why}); save or download it again.") from error
 
 
-def _seekable(stream: BinaryIO, name: str) -> io.BytesIO:
-    content = stream.read(MOST_BYTES + 1)
+def _content(source: PathLike | BinaryIO, name: str) -> bytes:
+    if isinstance(source, str | os.PathLike):
+        content = read_up_to(Path(source), MOST_BYTES + 1)
+    else:
+        content = source.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
-        raise DataError(f"{name} has more than {MOST_BYTES:,} bytes; make it smaller first")
-    return io.BytesIO(content)
+        raise DataError(f"{name} has more than {MOST_BYTES:,} bytes; make it smaller first.")
+    return content
+
+
+def _check_parts(content: bytes, name: str) -> None:
+    """Refuse files that are small and take Pillow minutes, or gigabytes, even before it knows how many pixels."""
+    if content.startswith(b"\x89PNG"):
+        too_many = _chunks(content) > MOST_PARTS
+    elif content.startswith(b"\xff\xd8"):
+        segments, scans = _segments(content)
+        too_many = segments > MOST_PARTS or scans > MOST_SCANS
+    elif content.startswith((b"II", b"MM")):
+        too_many = _values(content) > MOST_VALUES
+    elif content.startswith(b"GIF"):
+        too_many = len(content) > MOST_GIF_BYTES
+    else:
+        too_many = content[:1] == b"P" and content[1:2] in b"123" and content.count(b"#") > MOST_COMMENTS
+    if too_many:
+        raise DataError(f"{name} has far more parts than a picture of one digit needs; save it as another PNG file.")
+
+
+def _chunks(content: bytes) -> int:
+    """Count the chunks of a PNG file: length, kind, data, checksum."""
+    place, count = 8, 0
+    while place < len(content) and count <= MOST_PARTS:
+        place += 12 + int.from_bytes(content[place : place + 4], "big")
+        count += 1
+    return count
+
+
+def _segments(content: bytes) -> tuple[int, int]:
+    """Count the segments and the scans of a JPEG file: between them lie pixels, where FF 00 stands for FF."""
+    place, segments, scans = 2, 0, 0
+    while segments <= MOST_PARTS and scans <= MOST_SCANS and (marker := _MARKER.search(content, place)):
+        place = marker.end()
+        if marker[1] == b"\xd9":  # the end
+            break
+        segments += 1
+        scans += marker[1] == b"\xda"
+        place += int.from_bytes(content[place : place + 2], "big")
+    return segments, scans
+
+
+def _values(content: bytes) -> int:
+    """Return the length of the longest list of numbers in the first directory of a TIFF file."""
+    order: Literal["little", "big"] = "little" if content[:1] == b"I" else "big"
+
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(content[place : place + size], order)
+
+    big = number(2, 2) == 43  # BigTIFF, with larger numbers everywhere
+    wide, entry, head = (8, 20, 8) if big else (4, 12, 2)
+    start = number(8 if big else 4, wide)
+    entries = range(start + head, min(start + head + entry * number(start, head), len(content)), entry)
+    counts = (number(place + 4, wide) for place in entries if number(place + 2, 2) not in _BYTES)
+    return max(counts, default=0)
+
+
+def _check_size(image: Image.Image, content: bytes, name: str) -> None:
+    slow = any(tile[0] in SLOW for tile in image.tile[:1])  # type: ignore[attr-defined]
+    most = MOST_SLOW_PIXELS if slow else MOST_JPEG_PIXELS if image.format in ("JPEG", "MPO") else MOST_PIXELS
+    if image.width * image.height > most:
+        raise DataError(f"{name} has more than {most:,} pixels; make it smaller first.")
+    if slow and len(content) > MOST_SLOW_BYTES:
+        raise DataError(f"{name} has more than {MOST_SLOW_BYTES:,} bytes; save it as a PNG file.")
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    if len(image.info.get("exif", b"")) > MOST_EXIF:
+        return image
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # a damaged note about the rotation says nothing about the picture

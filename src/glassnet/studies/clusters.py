@@ -155,7 +155,7 @@ class Dask(Cluster):
                 f"no Dask scheduler answers at {address!r:.80} ({error or type(error).__name__}): start one with "
                 f"'dask scheduler', and workers with 'dask worker ADDRESS --nthreads 1'."
             ) from None
-        self._patience = patience
+        self.patience = patience
         self._workers: set[str] = set()
         self._gone = 0
         self._executor: Any = None
@@ -184,7 +184,7 @@ class Dask(Cluster):
         workers = self._look()
         if not workers:
             with suppress(TimeoutError):
-                self._client.wait_for_workers(1, timeout=self._patience)
+                self._client.wait_for_workers(1, timeout=self.patience)
             workers = self._look()
         if not workers or max(workers.values()) > 1:
             fault = "has workers with several threads" if workers else "has no worker"

@@ -14,9 +14,10 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_info
 
 import glassnet
+from glassnet.blas import threads_at_most
 from glassnet.config import RunConfig
 from glassnet.data import DataSet
 from glassnet.diagnosis import signals
@@ -101,7 +102,7 @@ def perform(job: Job) -> Record:
         If the data can not be read, or do not fit the network.
     """
     begin = time.perf_counter()
-    with threadpool_limits(1, user_api="blas"):
+    with threads_at_most(1):
         data, where = _data(job.config), machine()
         training = _training(job, data)
         looks = [_signals(training)] if job.signals else []

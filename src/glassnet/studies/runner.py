@@ -10,16 +10,13 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from filelock import FileLock, Timeout
-
-from glassnet.config import cores
+from glassnet.config import cores, read_text
 from glassnet.errors import OutputExistsError, WorkerDiedError
-from glassnet.files import write_text
+from glassnet.files import only_writer, remove_leftovers, write_text
 from glassnet.studies.clusters import Cluster, Processes
 from glassnet.studies.job import Job, Record, check, lost, perform
 from glassnet.studies.plan import Planner
@@ -32,7 +29,7 @@ ATTEMPTS = 3
 MOST_BREAKS = 5
 """How often all processes may end one after another before any run is done, until it is said that none can be."""
 
-STUDY_FILE, LOCK_FILE = "study.toml", ".lock"
+STUDY_FILE = "study.toml"
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     cluster = Processes(cores() if jobs is None else jobs) if cluster is None else cluster
     try:
-        with _alone(folder):
+        with only_writer(folder):
             _claim(folder, study)
             records = Records(folder)
             records.mend()
@@ -139,28 +136,9 @@ def check_folder(folder: str | os.PathLike[str], study: Study) -> None:
 def _claim(folder: Path, study: Study) -> None:
     check_folder(folder, study)
     path = folder / STUDY_FILE
-    for rest in folder.glob(f".{path.stem}.*{path.suffix}"):  # of a runner that ended while it wrote
-        rest.unlink()
-    if study.source and (not path.is_file() or path.read_text(encoding="utf-8") != study.source):
+    remove_leftovers(path)
+    if study.source and (not path.is_file() or read_text(path) != study.source):
         write_text(path, study.source)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / LOCK_FILE)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise OutputExistsError(
-            f"another runner is at work in {folder}: wait for it, or name another folder."
-        ) from None
-    except NotImplementedError:  # a file system without locks
-        yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _run(planner: Planner, records: Records, found: dict[str, Record], cluster: Cluster) -> Iterator[Progress]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from glassnet.checks import check_count, check_number
-from glassnet.config import RunConfig
+from glassnet.config import RunConfig, parse_toml, read_text
 from glassnet.data.batches import batch_length
+from glassnet.data.files import one_sentence
 from glassnet.errors import ConfigError, MissingFileError
 
 Value: TypeAlias = Any  # what TOML holds: a text, a number, true or false, a list of these
@@ -36,6 +37,12 @@ TRIAL = "# A trial of a few steps a run: its figures mean nothing.\n"
 
 MOST_SEEDS = 1000
 """Final runs of a cell, so that their seeds are none of those of a search."""
+
+MOST_CELLS = 1000
+"""Cells of a study: a grid of a few lines can have more combinations than any memory holds."""
+
+MOST_TABLES = 100
+"""Figures of a report, and as many sentences."""
 
 MOST_NUMBER = 1e100
 """The largest number of a label: what is beyond it can not be put on an axis."""
@@ -238,13 +245,11 @@ def find_study(name: str | os.PathLike[str]) -> Study:
         return parse_study(path.read_text(encoding="utf-8"), f"the study {name}")
     path = Path(name)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise MissingFileError(
             f"there is no study {str(name)!r:.200}: name one of {', '.join(shipped())}, or the TOML file of your own."
         ) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}).") from None
     return parse_study(text, str(path))
 
 
@@ -272,12 +277,11 @@ def parse_study(text: str, where: str = "the study") -> Study:
     >>> [cell.name for cell in study.cells]
     ['0.001', '0.01']
     """
+    table = parse_toml(text, where)
     try:
-        return _study(tomllib.loads(text), text)
+        return _study(table, text)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {' '.join(str(error).split())}") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where} is no TOML: {str(error).rstrip('.')}.") from None
+        raise ConfigError(f"{where}: {one_sentence(str(error))}") from None
 
 
 def _study(table: Table, source: str) -> Study:
@@ -344,6 +348,8 @@ def _check_label(label: Mapping[str, Value]) -> None:
 def _cells(run: Table, grid: Table, listed: list[Table]) -> Iterator[Cell]:
     """Combine each listed cell (or a single one without values) with each point of the grid."""
     axes = [[_choice(axis, value) for value in _values(grid, axis)] for axis in grid]
+    if math.prod(map(len, axes)) * max(len(listed), 1) > MOST_CELLS:
+        raise ConfigError(f"the cells and the grid make more than {MOST_CELLS} combinations: take fewer values.")
     for own in listed or [{}]:
         own = dict(own)
         label, published = _table(own, "label"), own.pop("published", None)
@@ -415,6 +421,8 @@ def _kinds(
 ) -> tuple[Table, ...]:
     """Check the tables that say what a report shows."""
     found, axes = _tables(report, key), tuple(cells[0].label)
+    if len(found) > MOST_TABLES:
+        raise ConfigError(f"report: {key} are {len(found)}: take at most {MOST_TABLES}.")
     for table in found:
         kind = str(table.get("kind"))
         if kind not in kinds:

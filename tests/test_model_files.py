@@ -47,11 +47,11 @@ from glassnet import (
     load_model,
     save_model,
 )
-from glassnet.checkpoint import build, describe
 from glassnet.errors import ConfigError, MissingFileError, ModelFileError
 from glassnet.initializers import INITIALIZERS, Initializer
 from glassnet.layers import ACTIVATIONS, LAYERS
 from glassnet.losses import LOSSES, Loss
+from glassnet.model_files import build, describe
 
 SOURCES = Path(glassnet.__file__).parent
 
@@ -464,7 +464,10 @@ DENSE = {"type": "Dense", "units": 3}
         (changed("layers", 1, "units", to=10**4299), "more than 1073741824 parameters|do not fit together"),
         (changed("input_shape", to=[2**30, 2**30, 2**30]), "more than 1073741824 parameters"),
         (changed("input_shape", to=[2**31, 1]), "its input shape"),
-        (changed("layers", 1, "units", to=10**8), "shape"),  # 4 GB, of which the file has nothing
+        (changed("layers", 1, "units", to=10**8), "wants 1000000003 parameters, and its arrays have at most"),
+        (changed("layers", to=[{"type": "Flatten"}] * 1001), "it has 1001 layers, and 1000 are the most that is read"),
+        (changed("preprocessing", "mean", to=[0] * (2**18 + 1)), "has more than 262144 means"),
+        (changed("class_names", 0, to="\ud800"), "its class names are no list of texts"),
     ],
 )  # fmt: skip
 def test_metadata_that_make_no_sense_are_refused(
@@ -480,6 +483,38 @@ def test_metadata_that_make_no_sense_are_refused(
 @pytest.mark.parametrize("text", ["", "{", "nope", "[1, 2", "\x00", '{"format": 1', "9" * 5000])
 def test_metadata_that_are_not_json_are_refused(tmp_path: Path, text: str) -> None:
     assert "its architecture is not JSON" in refusal(write(tmp_path / "m", text))
+
+
+def with_header(path: Path, header: bytes, content: bytes = b"") -> Path:
+    path.write_bytes(struct.pack("<Q", len(header)) + header + content)
+    return path
+
+
+def test_a_header_that_is_too_long_or_says_something_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    text = json.dumps(metadata_of(a_model()))
+    for twice in (text.replace('"task"', '"dtype": "float32", "task"'), text.replace('"rate"', '"rate": 0.5, "rate"')):
+        assert "stands there twice" in refusal(write(path, twice))
+    array = b'"b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}'
+    assert "'b' stands there twice" in refusal(with_header(path, b"{" + array + b", " + array + b"}", bytes(4)))
+    overlapping = array.replace(b'"b"', b'"a"') + b", " + array
+    assert "is no safetensors file, or is damaged" in refusal(with_header(path, b"{" + overlapping + b"}", bytes(4)))
+    assert "4194304 are the most that is read" in refusal(with_header(path, b"{}" + b" " * 2**22))
+    assert "is not JSON" in refusal(with_header(path, b'{"\xff": 1}'))
+    assert "is not JSON" in refusal(with_header(path, b'{"a":' * 10**5))
+
+
+def test_what_no_file_would_be_read_with_is_not_saved(tmp_path: Path) -> None:
+    preprocessing = Preprocessing(mean=tuple(range(2**18 + 1)))
+    for model, sentence in (
+        (model_of(*[Tanh()] * 1001), "a model file can hold 1000 layers, and there are 1001"),
+        (Model(Network([Tanh()], 2**18 + 1), preprocessing, None, MeanSquaredError()), "can hold 262144 means"),
+        (Model(Network([Dense(2)], 3), Preprocessing(), ("a" * 2**22, "b"), MeanSquaredError(), "classification"),
+         "takes more than 4194304 bytes"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=sentence):
+            save_model(model, tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("text", ["null", "1", '"glassnet"', "[1]", "true", "{}"])

@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from glassnet.data import Preprocessing
+from glassnet.data.files import one_sentence
 from glassnet.errors import ConfigError, GlassnetError, MissingFileError, ModelFileError
 from glassnet.files import whole_file
 from glassnet.initializers import INITIALIZERS
@@ -36,7 +37,16 @@ from glassnet.network import Network
 
 FORMAT = 1
 MAX_PARAMETERS = 2**30
-"""A network of more parameters is refused before anything is allocated."""
+"""A network of more parameters is refused before anything is allocated, and so is one of more than its file holds."""
+
+MOST_HEADER = 2**22
+"""Bytes that the architecture and the list of arrays may take; they are looked at before the arrays are."""
+
+MOST_LAYERS = 1000
+"""A network of more layers is refused."""
+
+MOST_MEANS = 2**18
+"""Numbers of the preprocessing: a colour picture of 224 x 224 pixels has 150,528."""
 
 _ENTRIES = {"format", "input_shape", "dtype", "layers", "loss", "preprocessing", "class_names"}
 _KINDS: dict[str, type[Any]] = LAYERS | {kind.__name__: kind for kind in (*INITIALIZERS.values(), *LOSSES.values())}
@@ -105,7 +115,7 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     MissingFileError
         If the folder does not exist.
     ConfigError
-        If a layer is none of glassnet's own, which no file can hold.
+        If a layer is none of glassnet's own, or there are more of them or of their settings than a file can hold.
     OSError
         If the system does not let it be written.
 
@@ -123,7 +133,25 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise MissingFileError(f"{path}: the folder {path.parent} does not exist; make it first.")
+    content = model_bytes(model)  # safetensors' own save_file lets only the owner read
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def model_bytes(model: Model) -> bytes:
+    """Return what a model file holds.
+
+    Raises
+    ------
+    ConfigError
+        If a layer is none of glassnet's own, or there are more of them or of their settings than a file can hold.
+    """
     network = model.network
+    if len(network.layers) > MOST_LAYERS:
+        raise ConfigError(f"a model file can hold {MOST_LAYERS} layers, and there are {len(network.layers)}.")
+    means = model.preprocessing.mean
+    if isinstance(means, tuple) and len(means) > MOST_MEANS:
+        raise ConfigError(f"a model file can hold {MOST_MEANS} means of the preprocessing, and there are {len(means)}.")
     metadata = {
         "format": FORMAT,
         "input_shape": list(network.input_shape),
@@ -134,9 +162,10 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
         "class_names": None if model.class_names is None else list(model.class_names),
         "task": model.task,
     }
-    content = save(_tensors(network), {"glassnet": json.dumps(metadata)})  # its save_file lets only the owner read
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content)
+    content = save(_tensors(network), {"glassnet": json.dumps(metadata)})
+    if int.from_bytes(content[:8], "little") > MOST_HEADER:
+        raise ConfigError(f"the architecture takes more than {MOST_HEADER} bytes, the most that a model file can hold.")
+    return content
 
 
 def _tensors(network: Network) -> dict[str, Any]:
@@ -172,28 +201,52 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     if not path.is_file():
         raise MissingFileError(f"{path}: there is no such model file.")
     try:
+        _check_header(path)
         with safe_open(path, framework="numpy") as file:
-            model = _model((file.metadata() or {}).get("glassnet"))
+            model = _model((file.metadata() or {}).get("glassnet"), path.stat().st_size)
             _fill(model.network, file)
-    except SafetensorError as error:
-        raise ModelFileError(f"{path} is no safetensors file, or is damaged ({error}).") from None
+    except (SafetensorError, _HeaderError) as error:
+        why = one_sentence(str(error)).rstrip(".")
+        raise ModelFileError(f"{path} is no safetensors file, or is damaged ({why}).") from None
     except RecursionError:
         raise ModelFileError(f"{path}: its architecture is nested too deeply.") from None
     except ModelFileError as error:
-        raise ModelFileError(f"{path}: {_one_sentence(str(error))}") from None
+        raise ModelFileError(f"{path}: {one_sentence(str(error))}") from None
     return model
 
 
-def _one_sentence(text: str) -> str:
-    """Make one line of bearable length, since what a file holds may be anything."""
-    return " ".join(text.split())[:300].rstrip(".") + "."
+class _HeaderError(Exception):
+    """What stands before the arrays is not what it should be."""
 
 
-def _model(text: str | None) -> Model:
+def _check_header(path: Path) -> None:
+    """Refuse a header that is too long or names an array twice, which safetensors takes for one."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MOST_HEADER:
+            raise _HeaderError(f"its header has {length} bytes, and {MOST_HEADER} are the most that is read")
+        header = file.read(length)
+    try:
+        json.loads(header.decode("utf-8"), object_pairs_hook=_all_different)
+    except (ValueError, RecursionError) as error:
+        raise _HeaderError(f"its header is not JSON: {error}") from None
+
+
+def _all_different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of JSON, in which no name stands twice: programs differ in which of the two they take."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for name, _ in pairs:
+            if found.pop(name, pairs) is pairs:
+                raise ValueError(f"{name!r:.80} stands there twice")
+    return found
+
+
+def _model(text: str | None, size: int) -> Model:
     if text is None:
         raise ModelFileError("its metadata has no glassnet entry, so another program wrote it.")
     try:
-        metadata = json.loads(text)
+        metadata = json.loads(text, object_pairs_hook=_all_different)
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"its architecture is not JSON ({error}).") from None
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
@@ -205,19 +258,21 @@ def _model(text: str | None) -> Model:
     shape, names, dtype = metadata.get("input_shape"), metadata.get("class_names"), metadata.get("dtype")
     if not isinstance(shape, list) or not _whole_numbers(shape):
         raise ModelFileError(f"its input shape {shape!r:.80} is no list of whole numbers.")
-    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+    if names is not None and not (isinstance(names, list) and all(map(_is_text, names))):
         raise ModelFileError("its class names are no list of texts.")
     if dtype not in ("float32", "float64"):
         raise ModelFileError(f"its data type {dtype!r:.80} is neither float32 nor float64.")
     layers = metadata.get("layers")
     if not isinstance(layers, list) or not layers:
         raise ModelFileError("its layers are missing.")
+    if len(layers) > MOST_LAYERS:
+        raise ModelFileError(f"it has {len(layers)} layers, and {MOST_LAYERS} are the most that is read.")
     specs, loss = [build(layer) for layer in layers], build(metadata.get("loss"))
     if not all(type(spec) in LAYERS.values() for spec in specs) or type(loss) not in LOSSES.values():
         raise ModelFileError("its layers or its loss are of the wrong kind.")
     try:
-        size = _bound(specs, tuple(shape))
-        network = Network(specs, shape, dtype=dtype, theta=np.zeros(size, dtype))  # zeros take no memory until written
+        count = _bound(specs, tuple(shape), size // np.dtype(dtype).itemsize)
+        network = Network(specs, shape, dtype=dtype, theta=np.zeros(count, dtype))  # zeros take no memory until written
         loss.check_output(type(specs[-1]).__name__)
         preprocessing = Preprocessing(**_mapping(metadata.get("preprocessing")))
         preprocessing.check_features(network.input_shape)
@@ -236,14 +291,21 @@ def _whole_numbers(values: list[Any]) -> bool:
     return 0 < len(values) < 32 and all(sides)
 
 
+def _is_text(value: Any) -> bool:
+    """Return whether a value is a text that every program can show: JSON can hold halves of letters, too."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
 def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ModelFileError("its preprocessing is missing.")
+    if isinstance(value.get("mean"), list) and len(value["mean"]) > MOST_MEANS:
+        raise ModelFileError(f"its preprocessing has more than {MOST_MEANS} means, the most that is read.")
     return value
 
 
-def _bound(specs: list[Any], shape: tuple[int, ...]) -> int:
-    """Return the number of trained parameters, if there are not too many."""
+def _bound(specs: list[Any], shape: tuple[int, ...], held: int) -> int:
+    """Return the number of trained parameters, if there are not too many, nor more than the file holds."""
     trained = saved = 0
     for spec in specs:
         trained += sum(param.size for param in spec.params(shape).values())
@@ -251,6 +313,8 @@ def _bound(specs: list[Any], shape: tuple[int, ...]) -> int:
         shape = spec.output_shape(shape)
     if trained + saved > MAX_PARAMETERS:
         raise ModelFileError(f"it wants more than {MAX_PARAMETERS} parameters, the most that is read.")
+    if trained + saved > held:
+        raise ModelFileError(f"it wants {trained + saved} parameters, and its arrays have at most {held} numbers.")
     return trained
 
 
