@@ -141,8 +141,8 @@ def picture(index: int = 0) -> str:
     return base64.b64encode(load("mnist").test.features[index].tobytes()).decode()
 
 
-def kill_trainers(playground: Playground) -> None:
-    """Kill all processes in which the server trains."""
+def signal_trainers(playground: Playground, number: signal.Signals = signal.SIGKILL) -> None:
+    """Kill all processes in which the server trains, or send them another signal."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             fields = (process / "stat").read_text().rpartition(")")[2].split()
@@ -150,4 +150,4 @@ def kill_trainers(playground: Playground) -> None:
         except OSError:
             continue
         if int(fields[1]) == playground.process.pid and b"spawn_main" in command:
-            os.kill(int(process.name), signal.SIGKILL)
+            os.kill(int(process.name), number)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from playground_server import Playground, kill_trainers
+from playground_server import Playground, signal_trainers
 
 from glassnet import Dense, Flatten, Model, Network, Preprocessing, Softmax, SoftmaxCrossEntropy, load, load_model
 from glassnet.cli.runs import SHIPPED
@@ -65,10 +65,15 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
+def said() -> list[str]:
+    """What the page has said to its console that is wrong."""
+    return []
+
+
+@pytest.fixture
+def page(context: BrowserContext, said: list[str]) -> Iterator[Page]:
     """A page that must not say anything wrong to its console."""
     page = context.new_page()
-    said: list[str] = []
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     yield page
@@ -206,6 +211,8 @@ def test_a_picture_from_another_room_ends_the_stroke(page: Page, server: Playgro
     page.route("**/nearest", lambda route: route.continue_() if held else held.append(route))
     enter(page, "step")
     page.click(".step-sample")
+    while not held:
+        page.wait_for_timeout(10)
     enter(page, "draw")
     area = page.locator(".draw-area").bounding_box()
     assert area is not None
@@ -326,17 +333,19 @@ def test_a_link_replays_to_the_same_numbers(page: Page, context: BrowserContext,
     assert found == wanted
 
 
-def test_a_lost_process_is_said_and_the_page_recovers(page: Page, server: Playground) -> None:
+def test_a_lost_process_is_said_and_the_page_recovers(page: Page, said: list[str], server: Playground) -> None:
     opened(page, server)
     train_an_epoch(page)
     wanted = [column(page, name) for name in ("Steps", "Training loss", "Test accuracy")]
-    kill_trainers(server)
+    signal_trainers(server)
     wait(page, "document.querySelector('#message').textContent.includes('was lost')")
     wait(page, "document.querySelector('.learn-status').textContent.startsWith('Paused')")
     wait(page, "document.querySelector('.learn-table tbody tr').children[2].textContent === '275'")
     assert [column(page, name) for name in ("Steps", "Training loss", "Test accuracy")] == wanted
     train_an_epoch(page)
     assert column(page, "Steps") == ["550"]
+    assert all("503" in text for text in said)  # what the page had asked the lost process
+    said.clear()
 
 
 def test_a_closed_tab_does_not_stop_anything(context: BrowserContext, server: Playground) -> None:
@@ -352,6 +361,7 @@ def test_a_closed_tab_does_not_stop_anything(context: BrowserContext, server: Pl
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_room_scrolls_sideways(browser: Browser, server: Playground, width: int, scheme: str) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    context.set_default_timeout(PATIENCE)
     try:
         page = opened(context.new_page(), server)
         for room in ROOMS:

@@ -450,7 +450,7 @@ def test_a_worker_that_dies_ends_the_run_with_what_was_learnt() -> None:
     optimizer = Adam(0.01)
     with pytest.raises(WorkerDiedError, match="worker 1"):
         fit(network, pictures(400), optimizer, batch_size=200, epochs=10_000, workers=2, listeners=[killer])
-    assert perf_counter() - killer.killed < 1
+    assert perf_counter() - killer.killed < 5
     assert not active_children()
     assert np.abs(killer.theta - net().theta).max() > 0.01
     np.testing.assert_allclose(network.theta, killer.theta, rtol=0, atol=0.05)  # of one more step in part, at most

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import multiprocessing
+import queue
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playground_server import PATIENCE, Page, Playground, is_at_rest, kill_trainers, picture
+from playground_server import PATIENCE, Page, Playground, is_at_rest, picture, signal_trainers
 
 from glassnet import load
 from glassnet.errors import ConfigError, GlassnetError
@@ -290,18 +294,31 @@ def test_a_killed_process_is_replaced_and_trains_to_where_it_was(playground: Pla
     page.ask("teach", {"racer": 0, "pixels": picture(), "target": 4})
     page.ask("run", {"action": "step"})
     before, weights = page.rest(), playground.request("GET", page.path + "weights")
-    heard: list[str] = []
-    listening = threading.Thread(
-        target=lambda: heard.extend(kind for kind, _ in page.follow(lambda kind, _: kind == "lost"))
-    )
+    heard: queue.Queue[str] = queue.Queue()
+    listening = threading.Thread(target=page.follow, args=(lambda kind, _: heard.put(kind) or kind == "lost",))
     listening.start()
-    time.sleep(0.3)
-    kill_trainers(playground)
-    listening.join(20)
-    assert "lost" in heard
+    heard.get(timeout=PATIENCE)
+    signal_trainers(playground)
+    listening.join(PATIENCE)
+    assert "lost" in heard.queue
     after = page.follow(lambda kind, what: is_at_rest(kind, what) and what["racers"][0]["step"] == 276)[-1][1]
     assert comparable(after) == comparable(before)
     assert playground.request("GET", page.path + "weights")[2] == weights[2]
+
+
+def test_what_a_lost_process_was_asked_is_answered(playground: Playground) -> None:
+    page = Page(playground)
+    page.ask("race", {"configs": [SMALL]})
+    signal_trainers(playground, signal.SIGSTOP)
+    connection = http.client.HTTPConnection("127.0.0.1", playground.port, timeout=PATIENCE)
+    with closing(connection):
+        connection.request("POST", page.path + "look", json.dumps({"racer": 0}), JSON)
+        for _ in range(3):
+            playground.get("/api/facts")  # which is answered after what came before it was taken up
+        signal_trainers(playground)
+        answer = connection.getresponse()
+        assert answer.status == 503
+        assert json.load(answer) == {"error": "the training process was lost; it is started again."}
 
 
 def test_what_a_race_says_before_the_next_one_begins_is_not_of_the_next_one() -> None:

@@ -53,7 +53,7 @@ def running(pid: int) -> bool:
     return False
 
 
-def all_gone(pids: list[int], seconds: float = 10) -> bool:
+def all_gone(pids: list[int], seconds: float = 30) -> bool:
     end = time.monotonic() + seconds
     while any(map(running, pids)):
         if time.monotonic() > end:

@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from glassnet import __version__
-from glassnet.errors import GlassnetError
+from glassnet.errors import GlassnetError, WorkerDiedError
 from glassnet.web import messages
 from glassnet.web.export import page_of
 from glassnet.web.session import BusyError, Session, Sessions
@@ -175,6 +175,7 @@ def make_app(hosts: Iterable[str] | None) -> ASGIApp:
     ]
     handlers: dict[Any, Any] = {
         BusyError: lambda request, error: _error(429, str(error)),
+        WorkerDiedError: lambda request, error: _error(503, str(error)),
         GlassnetError: lambda request, error: _error(400, str(error)),
         HTTPException: lambda request, error: _error(error.status_code, f"{error.detail}: {request.url.path:.80}."),
         _TooLong: lambda request, error: _error(413, f"a message may have {MOST_BYTES:,} bytes."),
