@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from glassnet import (
     Cosine,
     DataSet,
     Dense,
+    DivergedError,
     Dropout,
     EarlyStopping,
     Exponential,
@@ -37,6 +40,7 @@ from glassnet import (
     Softmax,
     Step,
     StopAfter,
+    StopAt,
     WarmUp,
     fit,
     from_arrays,
@@ -44,7 +48,7 @@ from glassnet import (
     load_checkpoint,
 )
 from glassnet import checkpoints as module
-from glassnet.checkpoints import MOST_HEADER, read_every, save_checkpoint, steps_of
+from glassnet.checkpoints import MOST_HEADER, read_every, save_checkpoint, step_of, steps_of
 from glassnet.fitting import follow
 from glassnet.optim import OPTIMIZERS
 from glassnet.schedules import CosineRestarts, Join, Scaled
@@ -257,6 +261,82 @@ def test_other_samples_are_noticed(corners: DataSet, tmp_path: Path) -> None:
         train(other, None, resume=tmp_path)
 
 
+def test_other_validation_samples_are_noticed(corners: DataSet, tmp_path: Path) -> None:
+    train(corners, tmp_path)
+    samples = corners.validation
+    other = replace(corners, validation=replace(samples, targets=samples.targets[::-1]))
+    with pytest.raises(CheckpointError, match="CRC-32 of the validation samples was"):
+        train(other, None, resume=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "stopping", [lambda: StopAt(0.5), lambda: EarlyStopping("validation_accuracy", patience=1)], ids=["target", "early"]
+)
+def test_a_run_that_was_stopped_stays_stopped(stopping: Any, corners: DataSet, tmp_path: Path) -> None:
+    whole, result = train(corners, tmp_path, stopping(), epochs=60)
+    assert result.steps < 600
+    again, resumed = train(corners, None, stopping(), epochs=60, resume=tmp_path)
+    assert (resumed.steps, resumed.stopped) == (result.steps, result.stopped)
+    assert np.array_equal(again.theta, whole.theta)
+
+
+class Counting(Listener):
+    """Has nothing to save at first."""
+
+    def __init__(self) -> None:
+        self.count: dict[str, int] = {}
+
+    def notify(self, event: Event, run: Training) -> None:
+        if isinstance(event, EpochEnd):
+            self.count["epochs"] = self.count.get("epochs", 0) + 1
+
+    def state(self) -> dict[str, Any]:
+        return dict(self.count)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.count = dict(state)
+
+
+def test_a_listener_whose_state_begins_empty_goes_on(corners: DataSet, tmp_path: Path) -> None:
+    train(corners, tmp_path, Counting(), epochs=4)
+    counting = Counting()
+    train(corners, None, counting, resume=tmp_path / "step-00000036.safetensors")
+    assert counting.count == {"epochs": 4}
+
+
+class Bursting:
+    """A learning rate that makes every number infinite from a step on."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __call__(self, step: int) -> float:
+        return 0.1 if step < self.step else 1e39
+
+    def __repr__(self) -> str:
+        return f"Bursting({self.step})"
+
+
+@pytest.mark.parametrize(("batch_size", "every"), [("full", "1e"), (10, "1step"), (10, "1e")])
+@pytest.mark.parametrize("burst", [20, 25, 29])
+def test_a_run_that_diverges_leaves_checkpoints_to_go_on_from(
+    batch_size: Any, every: str, burst: int, corners: DataSet, tmp_path: Path
+) -> None:
+    def run(**more: Any) -> None:
+        values = {"batch_size": batch_size, "epochs": 40, "every": every, "optimizer": SGD(Bursting(burst))}
+        train(corners, tmp_path, **values, **more)
+
+    with pytest.raises(DivergedError, match=f"at step {burst + 1} ") as first:
+        run()
+    for step, path in steps_of(tmp_path).items():
+        saved = load_checkpoint(path)
+        assert step_of(saved) == step <= burst
+        assert len(saved["state"]["history"]["epoch"]) == saved["state"]["place"][0]
+    with pytest.raises(DivergedError) as second:
+        run(resume=tmp_path)
+    assert str(second.value) == str(first.value)
+
+
 def test_other_listeners_are_noticed(corners: DataSet, tmp_path: Path) -> None:
     train(corners, tmp_path, BestWeights())
     with pytest.raises(CheckpointError, match="followed by BestWeights, and this one by nobody"):
@@ -325,12 +405,14 @@ def test_where_none_is_whole_that_is_said(corners: DataSet, tmp_path: Path) -> N
     [
         lambda state: state.update(place=[0, 0, 7, 0]),
         lambda state: state.update(place=[99, 0, 990, 0]),
+        lambda state: state["place"].__setitem__(3, 7),
         lambda state: state.update(place="none"),
         lambda state: state.update(theta=np.zeros(3)),
         lambda state: state.update(theta=np.full_like(state["theta"], np.nan)),
         lambda state: state.update(network=np.zeros(3)),
         lambda state: state["optimizer"].pop("M"),
         lambda state: state["optimizer"].update(steps=-1),
+        lambda state: state["optimizer"].update(steps=10**400),
         lambda state: state.pop("history"),
         lambda state: state["history"].update(epoch=[]),
         lambda state: state["history"].update(epoch=["1", "2", "3", "4"]),
@@ -377,6 +459,55 @@ def test_two_runs_notice_each_other(corners: DataSet, tmp_path: Path) -> None:
 
     train(corners, tmp_path, Second())
     assert len(steps_of(tmp_path)) >= 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.update(kept="text"),
+        lambda state: state.update(kept=[np.zeros(3), np.zeros(3)]),
+        lambda state: state.update(kept=[np.full_like(part, np.nan) for part in state["kept"]]),
+        lambda state: state.update(best=10**400),
+        lambda state: state.update(best_epoch=float("inf")),
+        lambda state: state.clear(),
+    ],
+)
+def test_a_listener_s_state_that_makes_no_sense_is_refused(change: Any, corners: DataSet, tmp_path: Path) -> None:
+    train(corners, tmp_path, BestWeights())
+    saved = last_checkpoint(tmp_path)
+    change(saved["listeners"][0][1])
+    path = tmp_path / "made-up.safetensors"
+    save_checkpoint(saved, path)
+    with pytest.raises((CheckpointError, ConfigError), match=r"makes no sense|not of this network"):
+        train(corners, None, BestWeights(), resume=path)
+
+
+@pytest.mark.parametrize("name", ["settings", "state", "listeners", "written"])
+@pytest.mark.parametrize("value", [None, 7, "text", [1], {"a": 1}])
+def test_parts_of_another_kind_are_refused(name: str, value: Any, corners: DataSet, tmp_path: Path) -> None:
+    train(corners, tmp_path)
+    path = tmp_path / "made-up.safetensors"
+    save_checkpoint(last_checkpoint(tmp_path) | {name: value}, path)
+    with contextlib.suppress(CheckpointError):  # a dict where one should be, or a list
+        assert step_of(load_checkpoint(path)) == 39
+        assert isinstance(value, list if name == "listeners" else dict)
+
+
+class Unwritable(Listener):
+    """Has a state that JSON does not hold."""
+
+    def state(self) -> dict[str, Any]:
+        return {"what": np.int64(1)}
+
+
+def test_a_state_that_cannot_be_written_is_said_and_the_run_goes_on(corners: DataSet, tmp_path: Path) -> None:
+    said: list[str] = []
+    listeners = [Unwritable(), Checkpoints(tmp_path, "4e", say=said.append)]
+    assert fit(network(), corners, Adam(), batch_size=10, epochs=4, validate=False, listeners=listeners).steps == 40
+    assert said == [
+        "the checkpoint of step 40 could not be written (Object of type int64 is not JSON serializable): there is none "
+        "yet."
+    ]
 
 
 def test_one_that_cannot_be_written_is_said_and_the_run_goes_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from conftest import Glassnet
 
 from glassnet import load_checkpoint, load_model
 from glassnet.checkpoints import steps_of
+from glassnet.config import RunConfig
 from glassnet.history import read_history
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
@@ -97,8 +100,62 @@ def test_a_run_without_a_checkpoint_begins_anew(glassnet: Glassnet, options: lis
     cut("whole", 0)
     status, _, err = glassnet("train", "--resume", "whole")
     assert status == 0
-    assert err == "whole/checkpoints: there is no whole checkpoint in it: it begins anew.\n"
+    assert err == "whole/checkpoints: there is no whole checkpoint in it.\nit begins anew.\n"
     assert np.array_equal(theta("whole/model.safetensors"), wanted)
+
+
+def test_damaged_checkpoints_alone_are_put_aside(glassnet: Glassnet, options: list[str]) -> None:
+    glassnet("train", *options, "--out", "whole", "--checkpoint-every", "1e")
+    wanted = theta("whole/model.safetensors")
+    cut("whole", 20)
+    (path,) = steps_of("whole/checkpoints").values()
+    path.write_bytes(path.read_bytes()[:-1])
+    status, _, err = glassnet("train", "--resume", "whole")
+    assert status == 0
+    assert f"{path} is {path.stem}.damaged now.\n" in err
+    assert path.with_suffix(".damaged").exists()
+    assert np.array_equal(theta("whole/model.safetensors"), wanted)
+
+
+def files_of(folder: str) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("more", [["--checkpoint-every", "1e"], []], ids=["damaged", "none"])
+def test_results_with_nothing_to_go_on_from_stay(glassnet: Glassnet, options: list[str], more: list[str]) -> None:
+    glassnet("train", *options, "--out", "run", *more)
+    for path in Path("run/checkpoints").glob("step-*"):
+        path.write_bytes(b"no checkpoint")
+    before = files_of("run")
+    status, out, err = glassnet("train", "--resume", "run")
+    assert (status, out) == (2, "")
+    assert "run has results, and nothing to go on from: they stay; 'glassnet train --config run --out ...'" in err
+    assert files_of("run") == before
+
+
+def test_results_are_those_of_one_run_until_others_are_there(
+    glassnet: Glassnet, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        pass
+
+    def killed(*arguments: Any) -> None:
+        follow(*arguments)
+        raise KilledError
+
+    glassnet("train", *options, "--out", "run")
+    before, follow = files_of("run"), RunConfig.follow
+    with monkeypatch.context() as patch:
+        patch.setattr(RunConfig, "follow", killed)
+        with pytest.raises(KilledError):
+            glassnet("train", *options, "--hidden", 5, "--out", "run", "--force")
+    assert files_of("run") == before
+    for name in (".model.0123abcd.safetensors", ".history.0123abcd.csv"):
+        Path("run", name).write_bytes(b"half")
+    glassnet("train", *options, "--hidden", 5, "--out", "run", "--force")
+    assert files_of("run").keys() == before.keys()
+    result = json.loads(Path("run/result.json").read_text())
+    assert read_history("run/history.csv")["train_loss"][-1] == result["train_loss"]
 
 
 def test_a_torn_checkpoint_is_said_and_the_one_before_is_used(glassnet: Glassnet, options: list[str]) -> None:

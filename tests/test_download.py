@@ -157,6 +157,15 @@ def test_a_mirror_that_drips_is_left(server: Server, tmp_path: Path) -> None:
     assert [path for path, _ in server.asked] == ["/a", "/a", "/b"]
 
 
+def test_what_came_stays_where_a_mirror_without_ranges_is_cut_sooner(server: Server, tmp_path: Path) -> None:
+    first = server("/first", sends(CONTENT, at_most=200_000), answers(503))
+    second = server("/second", sends(CONTENT, ranges=False, at_most=1000))
+    with pytest.raises(UnreachableError):
+        get(tmp_path, first, second)
+    (rest,) = names_in(tmp_path / "to")
+    assert (tmp_path / "to" / rest).read_bytes() == CONTENT[:200_000]
+
+
 def test_where_ranges_are_ignored_it_begins_anew(server: Server, tmp_path: Path) -> None:
     url = server("/a", sends(CONTENT, at_most=100_000), sends(CONTENT, ranges=False))
     get(tmp_path, url)

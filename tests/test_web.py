@@ -21,7 +21,7 @@ import pytest
 from playground_server import PATIENCE, Page, Playground, is_at_rest, picture, signal_trainers
 
 from glassnet import load
-from glassnet.errors import ConfigError, GlassnetError
+from glassnet.errors import ConfigError, GlassnetError, WorkerDiedError
 from glassnet.optim import OPTIMIZERS
 from glassnet.web import messages, session, worker
 from glassnet.web.advice import advice
@@ -319,6 +319,35 @@ def test_what_a_lost_process_was_asked_is_answered(playground: Playground) -> No
         answer = connection.getresponse()
         assert answer.status == 503
         assert json.load(answer) == {"error": "the training process was lost; it is started again."}
+
+
+def test_a_race_that_nobody_ever_watched_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "ALONE", 0.3)
+
+    async def play() -> dict[str, Any]:
+        race = session.Session(asyncio.get_running_loop())
+        try:
+            await race.ask("race", configs=[messages.plain(SMALL)], steps=[0])
+            await race.ask("run", action="play")
+            while race.state["playing"] or race.state["racers"][0]["step"] == 0:
+                await asyncio.sleep(0.01)
+            return race.state
+        finally:
+            race.close()
+
+    assert asyncio.run(asyncio.wait_for(play(), 60))["racers"][0]["step"] > 0
+
+
+def test_what_is_asked_of_a_race_that_ends_is_answered() -> None:
+    async def ask() -> None:
+        race = session.Session(asyncio.get_running_loop())
+        asked = asyncio.ensure_future(race.ask("look", racer=0))
+        await asyncio.sleep(0)
+        race.close()
+        with pytest.raises(WorkerDiedError, match="this race is over: load the page again"):
+            await asked
+
+    asyncio.run(asyncio.wait_for(ask(), 20))
 
 
 def test_what_a_race_says_before_the_next_one_begins_is_not_of_the_next_one() -> None:

@@ -30,6 +30,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from glassnet.checks import check_count
+from glassnet.data import Samples
+from glassnet.diagnosis import all_finite
 from glassnet.errors import CheckpointError, ConfigError, GlassnetError, MissingFileError, OutputExistsError
 from glassnet.files import only_writer, read_up_to, remove_leftovers, write_bytes
 from glassnet.training import Begin, EpochEnd, Event, Listener, Steps, Training, threads_used
@@ -54,7 +56,9 @@ often, and how many are kept)."""
 
 
 def settings_of(run: Training) -> dict[str, Any]:
-    """Return all that the bits of a run's result depend on, as plain values; of its samples a CRC-32.
+    """Return all that the bits of a run's result depend on, as plain values; of its samples CRC-32s.
+
+    Samples of validation count, too: listeners stop, go back or lower the learning rate by how well they are read.
 
     Examples
     --------
@@ -64,10 +68,6 @@ def settings_of(run: Training) -> dict[str, Any]:
     2
     """
     plan, network = run.plan, run.network
-    crc = 0
-    for array in (plan.samples.features, plan.samples.targets, plan.samples.weights):
-        if array is not None:
-            crc = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, crc)
     rule = dict(run.rule)
     return {
         "layers": list(map(repr, network.layers)),
@@ -87,8 +87,17 @@ def settings_of(run: Training) -> dict[str, Any]:
         "training samples": len(plan.samples),
         "validation samples": len(run.data.validation) if run.validates else 0,
         "preprocessing": repr(plan.preprocessing),
-        "CRC-32 of the training samples": crc,
+        "CRC-32 of the training samples": _crc(plan.samples),
+        "CRC-32 of the validation samples": _crc(run.data.validation) if run.validates else 0,
     }
+
+
+def _crc(samples: Samples) -> int:
+    crc = 0
+    for array in (samples.features, samples.targets, samples.weights):
+        if array is not None:
+            crc = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, crc)
+    return crc
 
 
 def _plain(value: Any) -> Any:
@@ -104,8 +113,27 @@ def _plain(value: Any) -> Any:
 
 def saved_of(run: Training, settings: Mapping[str, Any]) -> Saved:
     """Return a copy of all that `restore` needs."""
-    states = [[type(listener).__name__, state] for listener in run.listeners if (state := listener.state())]
+    states = [[type(listener).__name__, listener.state()] for listener in _with_state(run)]
     return {"settings": dict(settings), "state": run.state(), "listeners": states}
+
+
+def _with_state(run: Training) -> list[Listener]:
+    """Return the listeners whose class says what must be saved of them."""
+    return [listener for listener in run.listeners if type(listener).state is not Listener.state]
+
+
+def step_of(saved: Mapping[str, Any]) -> int:
+    """Return the step of a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If it has none.
+    """
+    try:
+        return check_count("step", saved["state"]["place"][2], least=0)
+    except (LookupError, TypeError, ConfigError) as error:
+        raise CheckpointError(f"what the checkpoint holds makes no sense ({error}).") from None
 
 
 def restore(run: Training, saved: Mapping[str, Any]) -> None:
@@ -130,7 +158,7 @@ def restore(run: Training, saved: Mapping[str, Any]) -> None:
         ]
         if differences:
             raise CheckpointError(f"it is of a run with other settings: {'; '.join(differences)}.")
-        keepers = [listener for listener in run.listeners if listener.state()]
+        keepers = _with_state(run)
         kinds, saved_kinds = [type(one).__name__ for one in keepers], [name for name, _ in saved["listeners"]]
         if kinds != saved_kinds:
             raise CheckpointError(
@@ -142,7 +170,7 @@ def restore(run: Training, saved: Mapping[str, Any]) -> None:
             listener.restore(state)
     except CheckpointError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"what it holds makes no sense ({error}).") from None
 
 
@@ -242,6 +270,11 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Saved:
                 f"{path} is of format {content['format']!r:.80}, and this version of glassnet reads format {FORMAT}."
             )
         saved: Saved = _unpacked(content["saved"], arrays)
+        parts = saved["settings"], saved["state"], saved.setdefault("written", {}), saved["listeners"]
+        if list(map(type, parts)) != [dict, dict, dict, list]:
+            raise CheckpointError(
+                f"{path} is no checkpoint of glassnet: its parts are not of the kinds they should be."
+            )
     except SafetensorError as error:
         raise CheckpointError(f"{path} is torn, or no checkpoint ({error}).") from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -401,9 +434,9 @@ class Checkpoints(Listener):
         if isinstance(event, Begin):
             self._begin(run)
         else:
-            best = isinstance(event, EpochEnd) and run.number == 0 and self._is_best(event.row)
+            best = isinstance(event, EpochEnd) and _is_whole(event, run) and self._is_best(event.row)
             within = isinstance(event, Steps) and run.number < run.steps_an_epoch
-            whole = isinstance(event, EpochEnd) and run.number == 0
+            whole = isinstance(event, EpochEnd) and _is_whole(event, run)
             if (within or whole) and (best or run.stopped or self._due(run)):
                 self._save(run)
         if self._unit == "step":
@@ -443,6 +476,8 @@ class Checkpoints(Listener):
     def _save(self, run: Training) -> None:
         self._finish()
         saved = saved_of(run, self._settings) | {"written": {"every": self.every, "keep": self.keep}}
+        if not all(all_finite(saved["state"][name]) for name in ("theta", "network")):
+            return  # the training diverges, and goes back when it looks: the one before is to be gone on from
         best = None if self._best is None else self._best[1]
         self._writer = threading.Thread(target=self._write, args=(saved, run.step, best), daemon=False)
         self._writer.start()
@@ -457,7 +492,7 @@ class Checkpoints(Listener):
             for there in older[: -self.keep]:
                 if there != best:
                     path_of(self.folder, there).unlink(missing_ok=True)
-        except (OSError, GlassnetError) as error:
+        except Exception as error:  # such as a listener's state that JSON does not hold; said by the training
             kept = "there is none yet" if self.newest is None else f"the newest is that of step {self.newest:,}"
             self._faults.append(f"the checkpoint of step {step:,} could not be written ({error}): {kept}.")
 
@@ -475,6 +510,12 @@ class Checkpoints(Listener):
         self._finish()
         self.flush_seconds = perf_counter() - begin
         self._lock.close()
+
+
+def _is_whole(event: EpochEnd, run: Training) -> bool:
+    """Say whether an epoch came to its end: not by a NaN, from which a run goes back, and not by a lost worker."""
+    at_its_end = run.number == 0 and run.epoch == len(run.history["epoch"])
+    return at_its_end and math.isfinite(event.row["train_loss"])
 
 
 def load_or_last(path: str | os.PathLike[str]) -> Saved:

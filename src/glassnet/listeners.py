@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from glassnet.checks import check_count, check_number
+from glassnet.diagnosis import all_finite
 from glassnet.errors import ConfigError, MissingFileError
 from glassnet.files import write_text
 from glassnet.history import history_csv
@@ -105,6 +106,8 @@ class _Monitor(Listener):
                 )
             if run.step == 0:
                 self.forget()  # what an earlier run left
+            else:
+                self.go_on(run)
         if isinstance(event, EpochEnd):
             value = event.row[self.monitor] * (-1.0 if self.monitor.endswith("loss") else 1.0)
             if value > self.best + self.min_delta:
@@ -116,6 +119,9 @@ class _Monitor(Listener):
     def forget(self) -> None:
         """Begin anew."""
         self.best, self.best_epoch = -math.inf, 0
+
+    def go_on(self, run: Training) -> None:
+        """The run goes on where another one ended, perhaps because of what this listener had seen."""
 
     def improved(self, run: Training) -> None:
         """This epoch was the best so far."""
@@ -157,6 +163,10 @@ class EarlyStopping(_Monitor):
     def __init__(self, monitor: str = "validation_loss", patience: int = 5) -> None:
         super().__init__(monitor)
         self.patience = check_count("patience", patience, least=1)
+
+    def go_on(self, run: Training) -> None:
+        """Stop at once where that run did."""
+        self.waited(run.epoch - self.best_epoch, run)
 
     def waited(self, epochs: int, run: Training) -> None:
         """Stop after `patience` epochs."""
@@ -218,7 +228,15 @@ class BestWeights(_Monitor):
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a saved state."""
         super().restore(state)
-        self._kept = state["kept"]
+        self._kept = None if state["kept"] is None else tuple(state["kept"])
+
+    def go_on(self, run: Training) -> None:
+        """Check that what was saved are parameters of this network."""
+        own = run.network.theta, run.network.state
+        kept = self._kept or own
+        kinds = [[(getattr(a, "shape", None), getattr(a, "dtype", None)) for a in both] for both in (kept, own)]
+        if kinds[0] != kinds[1] or not all(map(all_finite, kept)):
+            raise ConfigError("the best parameters that were saved are not of this network.")
 
 
 class StopAt(_Monitor):
@@ -247,6 +265,10 @@ class StopAt(_Monitor):
     def __init__(self, target: float, monitor: str = "validation_accuracy") -> None:
         super().__init__(monitor)
         self.target = target
+
+    def go_on(self, run: Training) -> None:
+        """Stop at once where that run did."""
+        self.improved(run)
 
     def improved(self, run: Training) -> None:
         """Stop at the target."""

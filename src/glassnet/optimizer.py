@@ -33,6 +33,9 @@ Vector: TypeAlias = npt.NDArray[np.floating[Any]]
 Mixes: TypeAlias = Literal["all", "parts", "nothing"]
 """Which parameters a rule mixes with one another, see `Optimizer`."""
 
+MOST_STEPS = 2**53
+"""Up to here every number of steps is a float64, too, which the rules compute with."""
+
 FLUSH_EVERY = 64
 """Steps between two times at which numbers of the state that are nearly zero become zero, see `Optimizer._flush`."""
 
@@ -476,6 +479,8 @@ class Optimizer(ABC):
                 f"restore a state that the same class saved."
             )
         steps = check_count("steps", state["steps"], least=0)
+        if steps > MOST_STEPS:
+            raise ConfigError(f"The saved state claims more than {MOST_STEPS:,} steps, which nobody has taken.")
         scalars = {name: check_number(name, state[name]) for name in self.scalars}
         saved = [np.asarray(state[name]) for name in self.rows]
         for name, row in zip(self.rows, saved, strict=True):

@@ -435,10 +435,10 @@ class Training:
             If nothing is known of an epoch that is not over: before and after the run, and where a stop has cut it.
         """
         within, network = self.number > 0, self.network
+        if len(self.history["epoch"]) != self.epoch or (within and self._stepper is None):
+            raise ConfigError("the state of a run can be saved at Steps, or at the end of a whole epoch.")
         if within:
-            if self._stepper is None or len(self.history["epoch"]) > self.epoch:
-                raise ConfigError("the state of a run can be saved at Steps, or at the end of a whole epoch.")
-            network = self._stepper.network
+            network = self._at_work.network
         return {
             "place": list(self._place()),
             "seconds": [self.train_seconds, self.evaluation_seconds],
@@ -466,6 +466,7 @@ class Training:
         fits = (
             number <= self.steps_an_epoch
             and step == epoch * self.steps_an_epoch + number <= self.total_steps
+            and samples == epoch * len(self.data.train) + min(number * self.batch_length, len(self.data.train))
             and set(history) == set(COLUMNS)
             and all(len(column) == epoch for column in history.values())
             and all(type(value) in (int, float) for column in history.values() for value in column)

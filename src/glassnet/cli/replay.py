@@ -29,7 +29,7 @@ def command(folder: Path, step: int, out: Path | None, force: bool, debug: bool)
       glassnet replay my-run --step 100 --out early.safetensors
       glassnet predict --model early.safetensors --show digit.png
     """
-    from glassnet.checkpoints import steps_of
+    from glassnet.checkpoints import step_of, steps_of
     from glassnet.cli import runs
     from glassnet.config import RunConfig
     from glassnet.errors import ConfigError, OutputExistsError
@@ -49,7 +49,7 @@ def command(folder: Path, step: int, out: Path | None, force: bool, debug: bool)
         raise ConfigError(f"{folder} has {training.total_steps:,} steps: choose a --step of at most that.")
     there = steps_of(folder / runs.CHECKPOINTS) if (folder / runs.CHECKPOINTS).is_dir() else {}
     saved = runs.newest_checkpoint(folder, step) if any(before <= step for before in there) else None
-    begin = 0 if saved is None else saved["state"]["place"][2]
+    begin = 0 if saved is None else step_of(saved)
     if step > 0:
         listeners: list[Listener] = [StopAfter(step), StopOnInterrupt()]
         if Voice().shows_progress:

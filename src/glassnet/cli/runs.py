@@ -18,7 +18,7 @@ from glassnet import __version__
 from glassnet.cli import STARTED
 from glassnet.cli.output import echo
 from glassnet.errors import ConfigError, MissingFileError, OutputExistsError
-from glassnet.files import LOCK_FILE, read_up_to, whole_file, write_text
+from glassnet.files import LOCK_FILE, read_up_to, remove_leftovers, whole_file, write_text
 
 if TYPE_CHECKING:
     from glassnet.config import RunConfig
@@ -102,6 +102,44 @@ def remove_checkpoints(folder: Path) -> None:
         (folder / CHECKPOINTS / RUN_FILE).unlink(missing_ok=True)
 
 
+def put_aside_checkpoints(folder: Path) -> None:
+    """Rename those of a run that begins anew because none of them is whole, so that nobody takes them for its own."""
+    from glassnet.checkpoints import steps_of
+
+    if (folder / CHECKPOINTS).is_dir():
+        for path in steps_of(folder / CHECKPOINTS).values():
+            path.replace(path.with_suffix(".damaged"))
+            echo(f"{path} is {path.stem}.damaged now.", err=True)
+
+
+def check_free_of_results(folder: Path) -> None:
+    """Refuse to begin a run anew that left results, whether it came to its end or was stopped.
+
+    Raises
+    ------
+    OutputExistsError
+        If there is a model.
+    """
+    if (folder / MODEL).exists():
+        raise OutputExistsError(
+            f"{folder} has results, and nothing to go on from: they stay; "
+            f"'glassnet train --config {folder} --out ...' trains the same again, elsewhere."
+        )
+
+
+def results() -> tuple[str, ...]:
+    """Return the names of the files that a run leaves."""
+    from glassnet import plots
+
+    return MODEL, RUN_FILE, "history.csv", "result.json", *plots.FIGURES.values()
+
+
+def remove_rests(folder: Path) -> None:
+    """Remove what a process left in the folder that ended while it wrote results; only its writer may."""
+    for name in results():
+        remove_leftovers(folder / name)
+
+
 def write_settings(folder: Path, text: str) -> None:
     """Put the settings of a run beside its checkpoints: results that it replaces keep their own until its end."""
     (folder / CHECKPOINTS).mkdir(exist_ok=True)
@@ -115,13 +153,13 @@ def settings_file(folder: Path) -> Path:
 
 
 def newest_checkpoint(folder: Path, up_to: float = math.inf) -> dict[str, Any] | None:
-    """Return the newest whole checkpoint of a run, up to a step; None, which is said, if there is none."""
+    """Return the newest whole checkpoint of a run, up to a step; None, and the reason is said, if there is none."""
     from glassnet.checkpoints import last_checkpoint
 
     try:
         return last_checkpoint(folder / CHECKPOINTS, up_to, partial(echo, err=True))
     except MissingFileError as error:
-        echo(f"{str(error).rstrip('.')}: it begins anew.", err=True)
+        echo(str(error), err=True)
         return None
 
 

@@ -93,8 +93,7 @@ def _begin(
     if every is not None:
         read_every(every)
     if out is not None:
-        names = runs.MODEL, runs.RUN_FILE, "history.csv", "result.json", *plots.FIGURES.values()
-        runs.check_free(out, force, names)
+        runs.check_free(out, force, runs.results())
     download(config.data, voice)
     data = config.load_data()
     with plots.Drawers() as drawers:  # they load matplotlib meanwhile
@@ -123,6 +122,10 @@ def _resume(
     data = config.load_data()
     with plots.Drawers() as drawers, only_writer(folder):
         saved = runs.newest_checkpoint(folder)
+        if saved is None:
+            runs.check_free_of_results(folder)
+            echo("it begins anew.", err=True)
+            runs.put_aside_checkpoints(folder)
         written = {} if saved is None else saved["written"]
         every, keep = every or written.get("every", "1e"), keep or written.get("keep", 3)
         training, settings = config.make_training(data), runs.config_text(config)
@@ -145,20 +148,24 @@ class Run:
 
 
 def _train(run: Run, voice: Voice, drawers: Drawers) -> int:
-    from glassnet.checkpoints import Checkpoints
+    from glassnet.checkpoints import Checkpoints, step_of
     from glassnet.cli import runs
     from glassnet.doctor import Doctor
     from glassnet.errors import DivergedError, WorkerDiedError
     from glassnet.files import write_text
+    from glassnet.history import history_csv
     from glassnet.listeners import CSVHistory, Progress, StopOnInterrupt, hold_interrupts
 
     config, data, training, folder = run.config, run.data, run.training, run.folder
-    if not (folder / runs.MODEL).exists():  # results that are to be replaced keep their settings until then
+    runs.remove_rests(folder)
+    begin = 0 if run.saved is None else step_of(run.saved)
+    replaces = (folder / runs.MODEL).exists()  # results keep their settings and their history until others are there
+    if not replaces:
         write_text(folder / runs.RUN_FILE, run.settings)
     _announce(config, data, training, folder, voice)
     doctor = Doctor()
     listeners: list[Listener] = [
-        CSVHistory(folder / "history.csv"),
+        *([] if replaces else [CSVHistory(folder / "history.csv")]),
         StopOnInterrupt(),
         *([doctor] if run.doctor else []),
     ]
@@ -169,7 +176,7 @@ def _train(run: Run, voice: Voice, drawers: Drawers) -> int:
         again = f"'glassnet train --resume {folder}' goes on"
         voice.say(f"a checkpoint every {run.every}: after an interruption, {again}")
     if run.saved is not None:
-        voice.say(f"it goes on after step {run.saved['state']['place'][2]:,}")
+        voice.say(f"it goes on after step {begin:,}")
     if voice.shows_progress:
         listeners.append(Progress())
     if voice.verbose:
@@ -179,9 +186,13 @@ def _train(run: Run, voice: Voice, drawers: Drawers) -> int:
         try:
             config.follow(training, listeners, run.saved)
         except (DivergedError, WorkerDiedError, OSError) as error:  # what was learnt is saved before the error is said
+            if training.step == begin and not isinstance(error, DivergedError):
+                raise  # nothing was learnt: what is there stays
             failure = error
         result = training.result()
         write_text(folder / runs.RUN_FILE, run.settings)
+        if replaces:
+            write_text(folder / "history.csv", history_csv(result.history))
         if result.stopped in ("interrupted", "terminated"):
             ending = f"; {again}." if again else "."
             echo(f"{result.stopped} after {result.steps:,} steps; what was learnt so far is saved{ending}", err=True)

@@ -201,9 +201,10 @@ def _receive_rest(url: str, file: RemoteFile, partial: Path, progress: Progress 
         response = _open(url, have := 0)
     with response:
         start, end = _extent(response, have, file)
-        with partial.open("r+b" if start else "wb") as content:
-            content.seek(start)
-            _receive(response, content, file.name, start, end, progress)
+        kept = have if file.size else start  # of unknown size, what there is may be of another file
+        with partial.open("r+b" if kept else "wb") as content:
+            content.seek(kept)
+            _receive(response, content, kept, file.name, start, end, progress)
             content.flush()
             os.fsync(content.fileno())
 
@@ -251,7 +252,7 @@ def _extent(response: HTTPResponse, have: int, file: RemoteFile) -> tuple[int, i
     """Return where in the file that begins and ends which a mirror is about to send, or refuse it."""
     if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
         raise _RefusedError("it sent a web page in place of the file")
-    start = 0  # where the mirror knows no ranges, it begins anew
+    start = 0  # where the mirror knows no ranges, it sends all, from the beginning
     if response.status == 206:
         found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if found is None or found[1] != str(have):
@@ -271,9 +272,9 @@ def _extent(response: HTTPResponse, have: int, file: RemoteFile) -> tuple[int, i
 
 
 def _receive(
-    response: HTTPResponse, content: IO[bytes], name: str, position: int, end: int, progress: Progress | None
+    response: HTTPResponse, content: IO[bytes], kept: int, name: str, position: int, end: int, progress: Progress | None
 ) -> None:
-    """Write what comes, and no more than should."""
+    """Write what comes beyond the bytes that are there, and no more than should."""
     began, at_begin = time.monotonic(), position
     while position < end:
         try:
@@ -282,7 +283,7 @@ def _receive(
             raise _CutError(f"{_in_words(error)}, after {position:,} of {end:,} bytes") from None
         if not data:
             raise _CutError(f"the connection was cut after {position:,} of {end:,} bytes")
-        content.write(data)
+        content.write(data[max(kept - position, 0) :])
         position += len(data)
         if progress is not None:
             progress(name, position, end)

@@ -109,10 +109,7 @@ class Session:
         """The process is gone: start another, and let it train to where this one was."""
         if self.ended or orders is not self._orders:
             return
-        for future in self._pending.values():
-            if not future.done():
-                future.set_exception(WorkerDiedError("the training process was lost; it is started again."))
-        self._pending.clear()
+        self._refuse("the training process was lost; it is started again.")
         now = monotonic()
         self._losses = [when for when in self._losses if now - when < 60.0] + [now]
         if len(self._losses) > MOST_LOSSES:
@@ -129,6 +126,13 @@ class Session:
             self._points = [[] for _ in self._configs]
             order = {"do": "race", "configs": self._configs, "steps": self._steps, "lessons": self._lessons}
             self._orders.send({"id": 0, **order})
+
+    def _refuse(self, sentence: str) -> None:
+        """Answer all that was asked for and will not come."""
+        for future in self._pending.values():
+            if not future.done():
+                future.set_exception(WorkerDiedError(sentence))
+        self._pending.clear()
 
     # What a page asks for.
 
@@ -149,6 +153,9 @@ class Session:
         self._pending[number] = future
         try:
             self._orders.send({"id": number, "do": do, **what})
+            if do == "run" and not self.is_followed:  # nor may anybody come
+                self.quiet_since = monotonic()
+                self._loop.call_later(ALONE, self._rest)
             return await asyncio.wait_for(future, PATIENCE)
         except TimeoutError:
             raise GlassnetError(f"the training process did not answer within {PATIENCE:.0f} seconds.") from None
@@ -218,6 +225,7 @@ class Session:
         if self.ended:
             return
         self.ended = True
+        self._refuse("this race is over: load the page again.")
         self._send("ended", {})
         self._process.terminate()
         self._process.join(2.0)
