@@ -26,9 +26,9 @@ rate is a number or a [schedule](python.md#learning-rates). How well each reads 
 |---|---|---|---|
 {table}
 
-**Which one?** Adam forgives most; start there. Gradient descent with momentum has nothing to hide and ends as well once
-its rate is found (`glassnet lr-find` helps). Muon reads best of all here, at several times the price of a step. When
-you cannot say beforehand how long you will train, take the schedule-free one.
+**Which one?** Start with Adam: it bears many rates. Gradient descent with momentum has nothing to hide and ends as
+well once its rate is found (`glassnet lr-find` helps). Muon is among the best here, at several times the price of a
+step. When you cannot say beforehand how long you will train, take the schedule-free one.
 
 ## What every rule takes
 

@@ -72,6 +72,18 @@ def assert_one_sentence(err: str) -> None:
     assert err.count("\n") == 1
 
 
+def test_all_that_is_in_runs_is_drawn_once(glassnet: Glassnet) -> None:
+    make_run("runs/one", optimizer="sgd")
+    make_run("runs/two", optimizer="adam")
+    Path("runs/latest").symlink_to("two", target_is_directory=True)
+    Path("runs/range").mkdir()
+    Path("runs/range/lr-find.csv").write_text("step\n")
+    assert glassnet(*sorted(Path("runs").iterdir())) == (0, "comparison.png shows sgd, adam\n", "")
+    status, _, err = glassnet("runs/one", "runs/nothere", "--force")
+    assert status == 1
+    assert "runs/nothere" in err
+
+
 def test_runs_are_drawn_together_and_named_by_what_differs(glassnet: Glassnet, drawn: list[Figure]) -> None:
     make_run("one", columns={"validation_loss": [0.5, 0.25]}, optimizer="sgd", learning_rate=0.5)
     make_run("two", optimizer="adam")

@@ -117,6 +117,32 @@ def test_damaged_checkpoints_alone_are_put_aside(glassnet: Glassnet, options: li
     assert np.array_equal(theta("whole/model.safetensors"), wanted)
 
 
+def test_a_run_that_is_over_says_so(glassnet: Glassnet, options: list[str]) -> None:
+    glassnet("train", *options, "--out", "run", "--checkpoint-every", "1e")
+    before = theta("run/model.safetensors")
+    status, out, _ = glassnet("train", "--resume", "run")
+    assert status == 0
+    assert "it goes on after step 60, its last one: the results are written anew" in out
+    assert np.array_equal(theta("run/model.safetensors"), before)
+
+
+def test_how_many_are_kept_of_none_is_refused(glassnet: Glassnet, options: list[str]) -> None:
+    status, _, err = glassnet("train", *options, "--keep-checkpoints", "2")
+    assert status == 2
+    assert "add --checkpoint-every, such as 1e" in err
+
+
+def test_a_replay_says_what_the_run_never_was(glassnet: Glassnet, options: list[str]) -> None:
+    glassnet("train", *options, "--out", "run", "--max-steps", 30)
+    text = Path("run/run.toml").read_text()
+    Path("run/run.toml").write_text(text.replace("max_steps = 30\n", ""))  # as if Ctrl-C had ended it
+    _, out, _ = glassnet("replay", "run", "--step", "30")
+    assert "would have become" not in out
+    status, out, _ = glassnet("replay", "run", "--step", "31")
+    assert status == 0
+    assert "the run itself ended after 30 steps: this is what it would have become" in out
+
+
 def files_of(folder: str) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
 

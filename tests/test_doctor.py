@@ -319,6 +319,30 @@ def test_classes_that_training_never_sees() -> None:
     assert found.seen == "2 of 10 classes have no training sample: 3, 7."
 
 
+@pytest.mark.parametrize("weights", [(1,) * 9 + (0,), (1,) * 9 + (0.001,), (0,) * 9 + (1,)])
+def test_class_weights_are_no_fault(weights: tuple[float, ...]) -> None:
+    assert examine(class_weights=weights) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "cure"),
+    [
+        ({"l2": 5.0}, "Try 0.5 in place of 5 (l2)."),
+        ({"l2": 0.5, "optimizer": "sgd"}, "Try 0.05 in place of 0.5 (l2)."),
+        ({"weight_decay": 100.0, "optimizer": "adamw"}, "Try 10 in place of 100 (weight_decay)."),
+    ],
+)
+def test_a_weight_decay_too_strong(settings: dict[str, Any], cure: str) -> None:
+    (found,) = examine(MNIST, hidden=(100, 100), batch_size=200, epochs=1, **settings)
+    assert (found.kind, found.layer, found.step, found.cure) == ("decay-too-strong", None, 275, cure)
+
+
+def test_what_was_seen_of_bad_numbers_is_not_told() -> None:
+    found = examine(learning_rate=1e300, epochs=1)
+    end = one(found, "bad-number").step
+    assert all(finding.step <= end for finding in found)
+
+
 def test_labels_as_columns_may_be_missing_too() -> None:
     x = np.random.default_rng(0).normal(size=(300, 2))
     targets = np.stack([x[:, 0] > 0, x[:, 1] > 0, x[:, 0] > 1e9], axis=1).astype(float)
@@ -472,6 +496,11 @@ HEALTHY = Course(300, 0.1, chance=2.3, first=2.4, worst=0.6, best=0.2, epoch=0.3
         ({"epoch": 2.29, "best": 2.29, "now": 2.29, "sick": True, "hurt": True}, "rate-too-high"),
         ({"first": 40.0, "worst": 20.0, "best": 12.0, "now": 12.0}, None),  # far, and on its way
         ({"first": 40.0, "worst": 40.0, "best": 39.5, "now": 39.5, "sick": True}, "loss-stands-still"),
+        ({"epoch": 2.29, "best": 2.1, "now": 2.1, "decay": ("l2", 0.1), "length": 0.4}, "decay-too-strong"),
+        ({"epoch": 2.29, "best": 2.1, "now": 2.1, "decay": ("l2", 0.0), "length": 0.4}, "labels-shuffled"),
+        ({"epoch": 2.29, "best": 2.1, "now": 2.1, "decay": ("l2", 0.1), "length": 0.6}, "labels-shuffled"),
+        ({"epoch": 2.29, "best": 2.1, "now": 2.1, "decay": ("l2", 0.1), "length": math.nan}, "labels-shuffled"),
+        ({"decay": ("l2", 0.1), "length": 0.4}, None),  # it has learnt all the same
         ({"unseen": (0.11, 0.11)}, "labels-shuffled"),
         ({"unseen": (0.11, 0.11), "best": 1.9, "now": 1.9}, None),
     ],

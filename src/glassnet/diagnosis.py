@@ -143,8 +143,10 @@ def signals(network: Network, x: Array, t: Array, loss: Loss, *, bins: int = 0) 
     return look(network, x, t, loss, bins=bins)[1]
 
 
-def look(network: Network, x: Array, t: Array, loss: Loss, *, bins: int = 0) -> tuple[float, list[dict[str, Any]]]:
-    """Measure what `signals` does, and beside it the mean loss of the batch, without label smoothing.
+def look(
+    network: Network, x: Array, t: Array, loss: Loss, weights: Array | None = None, *, bins: int = 0
+) -> tuple[float, list[dict[str, Any]]]:
+    """Measure what `signals` does, and beside it the mean loss of the batch, by weight and without label smoothing.
 
     Examples
     --------
@@ -169,8 +171,9 @@ def look(network: Network, x: Array, t: Array, loss: Loss, *, bins: int = 0) -> 
         with np.errstate(all="ignore"):
             o = network.forward(x, ws)
             fused = loss.fused_with is not None
-            value = loss.unsmoothed().value(ws.scores if fused else o, t, norm=float(len(x)))
-            dy = loss.gradient(o, t, norm=float(len(x)), out=ws.current.dy)
+            norm = float(len(x) if weights is None else weights.sum(dtype=np.float64))
+            value = loss.unsmoothed().value(ws.scores if fused else o, t, weights, norm)
+            dy = loss.gradient(o, t, weights, norm, out=ws.current.dy)
             network.backward(dy, ws, skip_last=fused, grads=grads)
             return value, [_signal(network, ws, i, bins) for i in _hidden(network, ws)]
     finally:

@@ -111,12 +111,12 @@ class Doctor(Listener):
     def _begin(self, run: Training) -> None:
         self.findings, self.seconds, self._looks = [], 0.0, list[_Look]()
         self._epochs: list[float] = []  # the mean training loss of each
-        self._x, self._t = _samples(run, LOOKED_AT)
+        self._samples = _samples(run, LOOKED_AT)
         self._start = run.network.theta.copy() if run.step == 0 else None
         self._chance, self._rate = loss_by_chance(run), _peak(run)
         self._later = [run.samples + after for after in FIRST_LOOKS]
         self._add(missing_classes(run.data))
-        self._add(odd_inputs(self._x))
+        self._add(odd_inputs(self._samples[0]))
         self._add(units_alike(run.network))
         self._look(run)
 
@@ -131,10 +131,12 @@ class Doctor(Listener):
         """Look at the network as it is now."""
         assert run.loss is not None
         run.publish()
-        loss, found = look(run.network, self._x, self._t, run.loss)
+        x, t, weights = self._samples
+        loss, found = look(run.network, x, t, run.loss, weights)
         told = in_layers(found, run.step)
         if any(finding.kind == "dead-units" for finding in told):
-            told = in_layers(look(run.network, *_samples(run, LOOKED_AT_AGAIN), run.loss)[1], run.step)
+            x, t, weights = _samples(run, LOOKED_AT_AGAIN)
+            told = in_layers(look(run.network, x, t, run.loss, weights)[1], run.step)
         before = {finding.kind: finding for finding in (self._looks[-1].found if self._looks else [])}
         self._add(before[finding.kind] for finding in told if finding.kind in before)
         self._looks.append(_Look(run.step, loss, told))
@@ -160,6 +162,7 @@ class Doctor(Listener):
         unscaled = any(finding.kind == "inputs-not-scaled" for finding in self.findings)
         cure = "Scale the inputs first." if unscaled else f"Try a learning rate of {self._rate / 10:.2g}."
         name = None if layer is None else layer[0]
+        self.findings = [finding for finding in self.findings if finding.step <= step]  # later ones were of bad numbers
         self._add([Finding("bad-number", name, step, f"{what[0].upper()}{what[1:]} ended the training.", cure)])
 
     def _judge(self, row: dict[str, float], run: Training) -> None:
@@ -181,10 +184,14 @@ class Doctor(Listener):
             sick=bool(causes),
             hurt=bool(causes) and all(finding.kind in _RUINED and finding.step > 0 for finding in causes),
             unseen=by_luck(row, run) if fresh else None,
+            decay=max(("l2", run.optimizer.l2), ("weight_decay", run.optimizer.weight_decay), key=lambda one: one[1]),
+            length=self._length(run.network),
         )
         found = in_course(course)
         if any(finding.kind == "labels-shuffled" for finding in found):  # where nothing can be learnt, units die of it
             self.findings = [finding for finding in self.findings if finding.kind not in _UNITS]
+        if any(finding.kind == "decay-too-strong" for finding in found):  # of weights that are nearly gone
+            self.findings = [finding for finding in self.findings if finding.kind not in _CAUSES or finding.step == 0]
         self._add(found)
 
     def _moved(self, network: Network) -> float:
@@ -192,13 +199,19 @@ class Doctor(Listener):
         length = 0.0 if self._start is None else float(np.linalg.norm(self._start))
         return float(np.linalg.norm(network.theta - self._start)) / length if length else math.nan
 
+    def _length(self, network: Network) -> float:
+        """Return how long the parameters are, as a share of their length in the beginning; NaN: not known."""
+        length = 0.0 if self._start is None else float(np.linalg.norm(self._start))
+        return float(np.linalg.norm(network.theta)) / length if length else math.nan
 
-def _samples(run: Training, count: int) -> tuple[Array, Array]:
-    """Return some training samples, spread over all of them: preprocessed features, and targets."""
-    train = run.data.train
+
+def _samples(run: Training, count: int) -> tuple[Array, Array, Array | None]:
+    """Return some training samples, spread over all of them: preprocessed features, targets, and weights."""
+    train = run.plan.samples
     rows = np.linspace(0, len(train) - 1, min(count, len(train))).astype(np.intp)
     x = run.data.preprocessing.apply(train.features[rows], dtype=run.network.dtype)
-    return x, train.targets[rows]
+    weights = None if train.weights is None else train.weights[rows]
+    return x, train.targets[rows], weights if weights is not None and weights.any() else None
 
 
 def _peak(run: Training) -> float:

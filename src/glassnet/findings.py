@@ -41,6 +41,10 @@ STUCK = 0.95
 SLOW = 0.7
 """The share of the loss by chance that is still much, where the parameters have hardly moved."""
 
+SHRUNK = 0.5
+"""The length of the parameters, as a share of that of the first, below which weight decay is strong; training alone
+makes them longer."""
+
 HARDLY = 0.05
 """The length of the way of the parameters, as a share of their own: healthy default runs go 0.69 and more."""
 
@@ -177,6 +181,8 @@ class Course:
     sick : whether units, gradients or data were found to be sick before the loss could tell
     hurt : whether that was so only after some steps, of units
     unseen : accuracy of the validation samples, and that of the best answer that looks at no input, where it is no more
+    decay : the name of the weight decay, and how much it is
+    length : length of the parameters of now, as a share of that of the first
     """
 
     step: int
@@ -191,6 +197,8 @@ class Course:
     sick: bool
     hurt: bool = False
     unseen: tuple[float, float] | None = None
+    decay: tuple[str, float] = "l2", 0.0
+    length: float = math.nan
 
 
 def in_course(course: Course) -> list[Finding]:
@@ -203,6 +211,15 @@ def in_course(course: Course) -> list[Finding]:
     []
     """
     step, rate, chance, now = course.step, course.rate, course.chance, course.now
+    name, decay = course.decay
+    if decay > 0 and course.length < SHRUNK and now > SLOW * chance:
+        seen = (
+            f"The weight decay is too strong: after {step:,} steps the parameters have {_percent(course.length)} of "
+            f"the length that they began with, and the loss is {now:.3g}."
+        )
+        return [
+            Finding("decay-too-strong", None, step, seen, f"Try {decay / 10:.6g} in place of {decay:.6g} ({name}).")
+        ]
     at_most = (WORSE if now > SLOW * chance else OVERSHOT) * max(course.first, chance)
     if course.worst > at_most:
         return [_too_high(f"The loss has risen to {course.worst:.3g} from {course.first:.3g} at first", step, rate)]

@@ -398,7 +398,8 @@ def results(where: str) -> Decorator:
 
 def model_file(where: str) -> Decorator:
     """Return the option that names a model file; `where` is the default one."""
-    return click.option("--model", "path", type=click.Path(path_type=Path), help=f"Model file.  [default: {where}]")
+    kind, text = click.Path(path_type=Path), f"Model file.  [default: {where}]"
+    return click.option("--model", "path", type=kind, help=text, cls=Option, section="Model")
 
 
 force = click.option("--force", is_flag=True, help="Replace the file if it is there already.")

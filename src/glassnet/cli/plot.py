@@ -16,7 +16,7 @@ QUANTITIES = [
     "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate", "train_seconds",
 ]  # fmt: skip
 ENDINGS = (".png", ".svg", ".pdf")
-HISTORY = "history.csv"
+HISTORY, RANGE_TEST = "history.csv", "lr-find.csv"
 
 _SPEAKS_FOR_ITSELF = ("optimizer", "activation", "output_activation", "initializer", "loss", "schedule", "data")
 _OF_THE_OPTIMIZER = (
@@ -79,10 +79,10 @@ def command(
     from glassnet.cli.output import echo
     from glassnet.history import read_history
 
-    single = len(runs) < 2 and not quantities and not labels
+    files = files_of(runs) or [newest()]
+    single = len(files) < 2 and not quantities and not labels
     out = Path("learning-curve.png" if single else "comparison.png") if out is None else out
     check_picture(out, force)
-    files = [history_of(run) for run in runs] or [newest()]
     names = list(labels) or names_of(files)
     if len(names) != len(files) or len(set(names)) < len(names):
         raise ConfigError(
@@ -132,6 +132,15 @@ def newest() -> Path:
     if not (folder / HISTORY).is_file():
         raise MissingFileError(f"there is no run in {LATEST}: train one with 'glassnet train', or name one.")
     return folder / HISTORY
+
+
+def files_of(runs: Sequence[Path]) -> list[Path]:
+    """Return the histories of some runs; of runs/*, range tests are none, and runs/latest is there already."""
+    if len(runs) > 1:
+        there = {run.resolve() for run in runs if not run.is_symlink()}
+        twice = [run for run in runs if run.is_symlink() and run.resolve() in there]
+        runs = [run for run in runs if run not in twice and not (run / RANGE_TEST).is_file()]
+    return [history_of(run) for run in runs]
 
 
 def history_of(run: Path) -> Path:

@@ -63,5 +63,18 @@ def command(folder: Path, step: int, out: Path | None, force: bool, debug: bool)
     accuracy = None if evaluation is None else evaluation.accuracy
     reads = "" if accuracy is None else f": test accuracy {100 * accuracy:.2f} %"
     echo(f"{out} is the network after {step:,} of {training.total_steps:,} steps{reads}")
+    taken = _steps_taken(folder)
+    if taken is not None and step > taken:
+        echo(f"the run itself ended after {taken:,} steps: this is what it would have become")
     echo(f"it was trained there from {'the beginning' if begin == 0 else f'the checkpoint of step {begin:,}'}")
     return 0
+
+
+def _steps_taken(folder: Path) -> int | None:
+    """Return after how many steps a run ended; None if it left no results."""
+    from glassnet.cli import runs
+    from glassnet.history import read_history
+
+    if not (folder / runs.MODEL).exists() or not (folder / "history.csv").exists():
+        return None
+    return int(max(read_history(folder / "history.csv")["step"], default=0))

@@ -71,6 +71,8 @@ def command(
       glassnet train --data folder-of-idx-files --classes 26
     """
     voice = Voice(quiet, verbose)
+    if checkpoint_every is None and resume is None and options.was_given(ctx, "keep_checkpoints"):
+        raise click.UsageError("--keep-checkpoints says how many are kept: add --checkpoint-every, such as 1e.", ctx)
     if resume is None:
         config = options.run_config(ctx, file, values)
         return _begin(config, out, force, doctor, checkpoint_every, keep_checkpoints, voice)
@@ -176,7 +178,8 @@ def _train(run: Run, voice: Voice, drawers: Drawers) -> int:
         again = f"'glassnet train --resume {folder}' goes on"
         voice.say(f"a checkpoint every {run.every}: after an interruption, {again}")
     if run.saved is not None:
-        voice.say(f"it goes on after step {begin:,}")
+        over = ", its last one: the results are written anew" if begin == training.total_steps else ""
+        voice.say(f"it goes on after step {begin:,}{over}")
     if voice.shows_progress:
         listeners.append(Progress())
     if voice.verbose:
@@ -270,9 +273,8 @@ def _write(
             f"loss {test.loss:.4f}"
         )
         if data.test.targets.ndim == 1 and test.accuracy <= _share_of_largest_class(data):
-            voice.say(
-                "it learnt nothing: always to answer with one class would be as good; try another --learning-rate"
-            )
+            cure = "" if findings else "; try another --learning-rate"
+            voice.say(f"it learnt nothing: always to answer with one class would be as good{cure}")
     figures = _draw(config, data, result, test, outputs, folder, drawers)
     last = {name: column[-1] if column else float("nan") for name, column in result.history.items()}
     rate = result.samples / result.train_seconds if result.train_seconds else float("nan")

@@ -166,7 +166,8 @@ class _Teller:
         if layer is None:
             layer = 1
         if not 1 <= layer <= depth:
-            raise ConfigError(f"there is no layer {layer}: this network has {depth} dense layers, counted from 1.")
+            layers = "layer" if depth == 1 else "layers"
+            raise ConfigError(f"there is no layer {layer}: this network has {depth} dense {layers}, counted from 1.")
         units = self.network.shapes[self.dense[layer - 1] + 1][0]
         if unit is None:
             delta = self.trace[f"d{self.names[self.dense[layer - 1] + 1]}"].value[0]
