@@ -146,10 +146,12 @@ def verdict(share: float) -> str:
 
     Examples
     --------
-    >>> verdict(1.25), verdict(0.8)
-    ('met, 25 % above', '**missed by 20 %**')
+    >>> verdict(1.25), verdict(0.8), verdict(0.996)
+    ('met, 25 % above', '**missed by 20 %**', '**missed by less than 1 %**')
     """
-    return f"met, {100 * (share - 1):.0f} % above" if share >= 1 else f"**missed by {100 * (1 - share):.0f} %**"
+    if share >= 1:
+        return f"met, {100 * (share - 1):.0f} % above"
+    return f"**missed by {100 * (1 - share):.0f} %**" if share <= 0.99 else "**missed by less than 1 %**"
 
 
 def large(rows: dict[str, dict[str, Any]]) -> list[list[str]]:

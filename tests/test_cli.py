@@ -21,7 +21,21 @@ import numpy as np
 import pytest
 from conftest import Glassnet, pictures, write_idx_folder
 
-from glassnet import Model, RunConfig, load, load_model, model_files, write_idx
+from glassnet import (
+    Dense,
+    Flatten,
+    Model,
+    Network,
+    Preprocessing,
+    RunConfig,
+    Softmax,
+    SoftmaxCrossEntropy,
+    load,
+    load_model,
+    model_files,
+    save_model,
+    write_idx,
+)
 from glassnet.cli import runs
 from glassnet.fitting import follow
 
@@ -477,12 +491,15 @@ def test_evaluate_refuses_what_does_not_fit(
     train()
     model = ("evaluate", "--model", "out/model.safetensors")
     Path("bad.safetensors").write_bytes(b"nothing of the kind")
+    three = Network([Flatten(), Dense(3), Softmax()], (28, 28))
+    save_model(Model(three, Preprocessing(), None, SoftmaxCrossEntropy()), "three.safetensors")
     for args, status, fragment in (
         (("evaluate", "--data", idx_folder, "--model", "nothing"), 1, "nothing: there is no such model file"),
         (("evaluate", "--data", idx_folder, "--model", "out"), 1, "out is a folder: name the model file inside it"),
         (("evaluate", "--data", idx_folder, "--model", "bad.safetensors"), 1, "is no safetensors file"),
         ((*model, "--data", "nowhere/at-all"), 1, "nowhere/at-all does not exist"),
         ((*model, "--data", "mnist"), 2, "this model reads samples of shape (6, 5)"),
+        (("evaluate", "--model", "three.safetensors", "--data", "mnist"), 2, "tells 3 classes apart, 0 to 2, and a"),
         ((*model, "--data", idx_folder, "--split", "validation", "--validation", 0), 2, "has no validation samples"),
         ((*model, "--data", idx_folder, "--split", "all"), 2, "--split"),
     ):

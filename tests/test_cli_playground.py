@@ -45,6 +45,11 @@ def test_a_page_is_exported(glassnet: Glassnet) -> None:
     save_model(model, "own.safetensors")
     assert glassnet("playground", "--export", "own.html", "--model", "own.safetensors")[0] == 0
     assert len(Path("own.html").read_text(encoding="utf-8")) < len(page)
+    status, _, err = glassnet("playground", "--export", "page.html", "--model", "own.safetensors")
+    assert (status, err.count("--force")) == (2, 1)
+    assert Path("page.html").read_text(encoding="utf-8") == page
+    assert glassnet("playground", "--export", "page.html", "--model", "own.safetensors", "--force")[0] == 0
+    assert Path("page.html").read_text(encoding="utf-8") == Path("own.html").read_text(encoding="utf-8")
 
 
 def test_what_makes_no_sense_is_refused(glassnet: Glassnet) -> None:

@@ -157,7 +157,7 @@ def test_nothing_is_replaced_unless_asked(glassnet: Glassnet) -> None:
     status, out, err = glassnet("one")
     assert (status, out, Path("learning-curve.png").read_text()) == (2, "", "mine")
     assert err == (
-        "glassnet: learning-curve.png is there already: name another with --out, or add --force to replace it.\n"
+        "glassnet: learning-curve.png is there already: name another file with --out, or add --force to replace it.\n"
     )
     assert glassnet("one", "--force")[0] == 0
     assert Path("learning-curve.png").read_bytes().startswith(b"\x89PNG")

@@ -343,6 +343,11 @@ def test_explain_reads_a_picture_of_ones_own_and_writes_a_page(glassnet: Glassne
     page = Path("step.html").read_text(encoding="utf-8")
     assert "It should have said 4." in page
     assert "The network&#39;s answer is 7." in page
+    status, _, err = glassnet("explain", "--html", "step.html")
+    assert (status, err.count("--force")) == (2, 1)
+    assert Path("step.html").read_text(encoding="utf-8") == page
+    assert glassnet("explain", "--html", "step.html", "--force")[0] == 0
+    assert Path("step.html").read_text(encoding="utf-8") != page
 
 
 @pytest.mark.usefixtures("in_tmp")

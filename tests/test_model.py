@@ -204,6 +204,18 @@ def test_the_loss_is_the_mean_whatever_the_reduction() -> None:
     assert model.evaluate(Samples(np.zeros((2, 2)), np.array([[2.5, 0.0], [0.5, 2.0]]))).loss == 2.0
 
 
+@pytest.mark.parametrize(
+    ("model", "targets", "what"),
+    [
+        (BINARY, np.array([0, 2]), "tells 2 classes apart, 0 to 1, and a sample is of 2"),
+        (BINARY, np.zeros((2, 3)), "has 1 outputs, and the samples 3 targets each"),
+    ],
+)
+def test_targets_that_do_not_fit_are_refused(model: Model, targets: Any, what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        model.evaluate(Samples(np.zeros((2, 1)), targets))
+
+
 def test_nothing_to_evaluate_is_refused() -> None:
     with pytest.raises(ConfigError, match="no samples"):
         BINARY.evaluate(Samples(np.empty((0, 1)), np.empty(0, np.int64)))

@@ -170,6 +170,17 @@ class Model:
             return outputs
         return metrics.predicted_labels(outputs) if self.task == "multi-label" else metrics.predicted_class(outputs)
 
+    def _check_targets(self, targets: Array) -> None:
+        outputs = self.network.output_shape[0]
+        if targets.ndim > 1:
+            if targets.shape[1] != outputs:
+                raise ConfigError(f"this model has {outputs} outputs, and the samples {targets.shape[1]} targets each.")
+        elif targets.dtype.kind in "iu" and len(targets) and targets.max() >= max(outputs, 2):
+            classes = max(outputs, 2)
+            raise ConfigError(
+                f"this model tells {classes} classes apart, 0 to {classes - 1}, and a sample is of {targets.max()}."
+            )
+
     def evaluate(self, samples: Samples, out: Array | None = None) -> Evaluation:
         """Return mean loss and accuracy on samples with raw features; sample weights count in the loss.
 
@@ -183,9 +194,10 @@ class Model:
         Raises
         ------
         ConfigError
-            If there are no samples, or they do not have the network's input shape.
+            If there are no samples, or they do not have the network's input shape, or not its classes or outputs.
         """
         self._check_shape(samples.features)
+        self._check_targets(samples.targets)
         return evaluate(self, samples, Workspace(self.network, _evaluation_batch(samples), train=False), out)
 
 

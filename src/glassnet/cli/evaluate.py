@@ -8,6 +8,9 @@ import click
 
 from glassnet.cli import options
 
+MOST_CLASSES = 256
+"""Labels below that are read, of data that have more classes than the model."""
+
 
 @click.command("evaluate", context_settings={"show_default": True})
 @options.model_file("of the newest run, runs/latest")
@@ -45,7 +48,7 @@ def command(path: Path | None, data: str | None, split: str, validation: int | N
     from glassnet.cli.runs import as_json_text, config_beside, latest_model
     from glassnet.config import absolute_source, same_source
     from glassnet.data import load
-    from glassnet.errors import ConfigError
+    from glassnet.errors import ConfigError, DataError
     from glassnet.model_files import load_model
 
     path = latest_model() if path is None else path
@@ -57,7 +60,10 @@ def command(path: Path | None, data: str | None, split: str, validation: int | N
         if validation is None and same_source(data, config.data):
             validation = config.validation
     download(data, Voice(quiet=as_json))
-    loaded = load(absolute_source(data), validation=validation, classes=classes)
+    try:
+        loaded = load(absolute_source(data), validation=validation, classes=classes)
+    except DataError:  # perhaps of a label that the model does not know: then it says so itself
+        loaded = load(absolute_source(data), validation=validation, classes=max(classes, MOST_CLASSES))
     samples = getattr(loaded, split)
     if not len(samples):
         raise ConfigError(f"{loaded.name} has no {split} samples: choose another --split.")

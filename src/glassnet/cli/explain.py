@@ -75,6 +75,7 @@ class Neuron(click.ParamType[tuple[int, int]]):
     "--neuron", type=Neuron(), help="Follow this one: dense layer from 1, neuron from 0.  [default: one that matters]"
 )
 @options.in_section("Results")("--html", type=click.Path(path_type=Path), help="Write the story as a page.")
+@options.force
 @options.in_section("Results")(
     "--code",
     type=click.Choice(["torch", "keras"]),
@@ -90,6 +91,7 @@ def command(
     learning_rate: float | None,
     neuron: tuple[int, int] | None,
     html: Path | None,
+    force: bool,
     code: str | None,
     debug: bool,
 ) -> int:
@@ -108,8 +110,8 @@ def command(
       glassnet explain --code torch > step.py
     """
     from glassnet.cli.output import echo
+    from glassnet.cli.runs import check_file
     from glassnet.config import RunConfig
-    from glassnet.errors import ConfigError
     from glassnet.explain import script, tell, write_page
     from glassnet.trace import trace_step
 
@@ -118,6 +120,8 @@ def command(
     if code is not None and (html is not None or neuron is not None):
         other = "--html" if html is not None else "--neuron"
         raise click.UsageError(f"--code prints a program, so {other} is of no use.", click.get_current_context())
+    if html is not None:
+        check_file(html, force, "--html")
     model, file, which = _model(path)
     pixels, wanted, what = _sample(digit, image, target, model)
     config = RunConfig(optimizer=optimizer, learning_rate=learning_rate, schedule="constant", epochs=1, batch_size=1)
@@ -128,8 +132,6 @@ def command(
     layer, unit = (None, None) if neuron is None else neuron
     story = tell(traced, layer=layer, unit=unit, pixels=pixels, what=what)
     if html is not None:
-        if not html.parent.is_dir():
-            raise ConfigError(f"{html}: the folder {html.parent} does not exist; make it first.")
         write_page(story, html)
         echo(f"{story.title}, by {which}: {len(story.parts)} parts in {html}")
         return 0

@@ -28,8 +28,11 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
     help="Write a page of a trained network that works from disk, and serve nothing.",
 )
 @options.model_file("of the newest run, else the one that comes with glassnet; for --export")
+@options.force
 @options.debug
-def command(port: int, host: str, browser: bool, export: Path | None, path: Path | None, debug: bool) -> int:
+def command(
+    port: int, host: str, browser: bool, export: Path | None, path: Path | None, force: bool, debug: bool
+) -> int:
     """Open the playground: networks race, you draw and they answer, and each step can be walked through.
 
     It needs two small libraries, pip install "glassnet[web]", and listens on this machine alone. Ctrl-C ends it.
@@ -46,7 +49,7 @@ def command(port: int, host: str, browser: bool, export: Path | None, path: Path
     if path is not None and export is None:
         raise click.UsageError("--model is for --export.", click.get_current_context())
     if export is not None:
-        return _export(export, path)
+        return _export(export, path, force)
     try:
         import uvicorn
 
@@ -103,15 +106,14 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _export(export: Path, path: Path | None) -> int:
+def _export(export: Path, path: Path | None, force: bool) -> int:
     from glassnet.cli.output import echo
-    from glassnet.cli.runs import default_model
-    from glassnet.errors import ConfigError, MissingFileError
+    from glassnet.cli.runs import check_file, default_model
+    from glassnet.errors import ConfigError
     from glassnet.model_files import load_model, model_bytes
     from glassnet.web.export import write_snapshot
 
-    if not export.parent.is_dir():
-        raise MissingFileError(f"{export}: the folder {export.parent} does not exist; make it first.")
+    check_file(export, force, "--export")
     file, which = default_model() if path is None else (path, str(path))
     model = load_model(file)
     network = model.network

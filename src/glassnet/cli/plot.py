@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from glassnet.cli import options
-from glassnet.errors import ConfigError, DataError, GlassnetError, MissingFileError, OutputExistsError
+from glassnet.errors import ConfigError, DataError, GlassnetError, MissingFileError
 
 QUANTITIES = [
     "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate", "train_seconds",
@@ -114,14 +114,11 @@ def check_picture(out: Path, force: bool) -> None:
     OutputExistsError
         If it is there already and `force` is not set, or is a folder.
     """
+    from glassnet.cli.runs import check_file
+
     if out.suffix.lower() not in ENDINGS:
         raise ConfigError(f"{out} has none of the endings {', '.join(ENDINGS)}: name a picture with --out.")
-    if out.is_dir():
-        raise OutputExistsError(f"{out} is a folder: name a picture in it with --out.")
-    if out.exists() and not force:
-        raise OutputExistsError(f"{out} is there already: name another with --out, or add --force to replace it.")
-    if not out.parent.is_dir():
-        raise MissingFileError(f"{out}: the folder {out.parent} does not exist; make it first.")
+    check_file(out, force, "--out")
 
 
 def newest() -> Path:

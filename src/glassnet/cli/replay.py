@@ -32,7 +32,7 @@ def command(folder: Path, step: int, out: Path | None, force: bool, debug: bool)
     from glassnet.checkpoints import step_of, steps_of
     from glassnet.cli import runs
     from glassnet.config import RunConfig
-    from glassnet.errors import ConfigError, OutputExistsError
+    from glassnet.errors import ConfigError
     from glassnet.listeners import Progress, StopAfter, StopOnInterrupt
     from glassnet.model_files import save_model
     from glassnet.training import Listener
@@ -40,8 +40,7 @@ def command(folder: Path, step: int, out: Path | None, force: bool, debug: bool)
     folder = runs.follow_latest(folder)
     config = RunConfig.from_toml(runs.settings_file(folder))
     out = folder / f"step-{step}.safetensors" if out is None else out
-    if out.exists() and not force:
-        raise OutputExistsError(f"{out} is there already: name another file with --out, or add --force to replace it.")
+    runs.check_file(out, force, "--out")
     download(config.data, Voice())
     data = config.load_data()
     training = config.make_training(data)

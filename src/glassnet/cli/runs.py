@@ -102,6 +102,26 @@ def remove_checkpoints(folder: Path) -> None:
         (folder / CHECKPOINTS / RUN_FILE).unlink(missing_ok=True)
 
 
+def check_file(out: Path, force: bool, option: str) -> None:
+    """Refuse a file that can not be written, or would replace another.
+
+    Raises
+    ------
+    MissingFileError
+        If its folder does not exist.
+    OutputExistsError
+        If it is there already and `force` is not set, or is a folder.
+    """
+    if not out.parent.is_dir():
+        raise MissingFileError(f"{out}: the folder {out.parent} does not exist; make it first.")
+    if out.is_dir():
+        raise OutputExistsError(f"{out} is a folder: name a file with {option}.")
+    if out.exists() and not force:
+        raise OutputExistsError(
+            f"{out} is there already: name another file with {option}, or add --force to replace it."
+        )
+
+
 def put_aside_checkpoints(folder: Path) -> None:
     """Rename those of a run that begins anew because none of them is whole, so that nobody takes them for its own."""
     from glassnet.checkpoints import steps_of
