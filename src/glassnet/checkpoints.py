@@ -434,9 +434,9 @@ class Checkpoints(Listener):
         if isinstance(event, Begin):
             self._begin(run)
         else:
-            best = isinstance(event, EpochEnd) and _is_whole(event, run) and self._is_best(event.row)
+            whole = isinstance(event, EpochEnd) and _is_whole(event.row, run)
+            best = isinstance(event, EpochEnd) and whole and self._is_best(event.row)
             within = isinstance(event, Steps) and run.number < run.steps_an_epoch
-            whole = isinstance(event, EpochEnd) and _is_whole(event, run)
             if (within or whole) and (best or run.stopped or self._due(run)):
                 self._save(run)
         if self._unit == "step":
@@ -512,10 +512,10 @@ class Checkpoints(Listener):
         self._lock.close()
 
 
-def _is_whole(event: EpochEnd, run: Training) -> bool:
+def _is_whole(row: Mapping[str, float], run: Training) -> bool:
     """Say whether an epoch came to its end: not by a NaN, from which a run goes back, and not by a lost worker."""
     at_its_end = run.number == 0 and run.epoch == len(run.history["epoch"])
-    return at_its_end and math.isfinite(event.row["train_loss"])
+    return at_its_end and math.isfinite(row["train_loss"])
 
 
 def load_or_last(path: str | os.PathLike[str]) -> Saved:

@@ -171,6 +171,7 @@ class Doctor(Listener):
         early, newest = self._looks[: len(FIRST_LOOKS) + 1][-1].step, self._looks[-1]
         fresh = newest.step == run.step
         causes = [finding for finding in self.findings if finding.kind in _CAUSES and finding.step <= early]
+        moved, length = self._way(run.network)
         course = Course(
             step=run.step,
             rate=self._rate,
@@ -180,12 +181,12 @@ class Doctor(Listener):
             best=min(measured),
             epoch=self._epochs[-1],
             now=newest.loss if fresh else min(newest.loss, self._epochs[-1]),
-            moved=self._moved(run.network),
+            moved=moved,
             sick=bool(causes),
             hurt=bool(causes) and all(finding.kind in _RUINED and finding.step > 0 for finding in causes),
             unseen=by_luck(row, run) if fresh else None,
             decay=max(("l2", run.optimizer.l2), ("weight_decay", run.optimizer.weight_decay), key=lambda one: one[1]),
-            length=self._length(run.network),
+            length=length,
         )
         found = in_course(course)
         if any(finding.kind == "labels-shuffled" for finding in found):  # where nothing can be learnt, units die of it
@@ -194,15 +195,12 @@ class Doctor(Listener):
             self.findings = [finding for finding in self.findings if finding.kind not in _CAUSES or finding.step == 0]
         self._add(found)
 
-    def _moved(self, network: Network) -> float:
-        """Return how far the parameters have gone, as a share of their length in the beginning; NaN: not known."""
-        length = 0.0 if self._start is None else float(np.linalg.norm(self._start))
-        return float(np.linalg.norm(network.theta - self._start)) / length if length else math.nan
-
-    def _length(self, network: Network) -> float:
-        """Return how long the parameters are, as a share of their length in the beginning; NaN: not known."""
-        length = 0.0 if self._start is None else float(np.linalg.norm(self._start))
-        return float(np.linalg.norm(network.theta)) / length if length else math.nan
+    def _way(self, network: Network) -> tuple[float, float]:
+        """Return how far the parameters have gone and how long they are, as shares of their first length, or NaN."""
+        first = 0.0 if self._start is None else float(np.linalg.norm(self._start))
+        if not first:
+            return math.nan, math.nan
+        return float(np.linalg.norm(network.theta - self._start)) / first, float(np.linalg.norm(network.theta)) / first
 
 
 def _samples(run: Training, count: int) -> tuple[Array, Array, Array | None]:
